@@ -1,0 +1,53 @@
+# Every target is one line of what .ci/run does, so that what passes here
+# passes there. `make` alone is the loop while writing code.
+
+GO       ?= go
+# Tools live outside the tree and outside GOPATH/bin, each at the version that
+# scripts/tools.sh pins.
+TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
+PACKAGES ?= ./...
+
+.PHONY: all build test race lint fmt tidy generate generated e2e release-check ci clean
+
+all: build test lint
+
+build: ## one static binary, ./bin/chronik
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/chronik ./cmd/chronik
+
+test: ## everything but the foreign clients
+	$(GO) vet $(PACKAGES)
+	$(GO) test $(PACKAGES)
+
+race: ## the same under the race detector (needs a C compiler)
+	$(GO) test -race $(PACKAGES)
+
+lint: ## golangci-lint at the pinned version
+	scripts/tools.sh golangci-lint
+	$(TOOLS)/golangci-lint run $(PACKAGES)
+
+fmt: ## rewrite the sources as the linter wants them
+	scripts/tools.sh golangci-lint
+	$(TOOLS)/golangci-lint fmt $(PACKAGES)
+
+tidy: ## go.mod and go.sum say what the code needs, no more
+	$(GO) mod tidy -diff
+
+generate: ## completions/ and docs/cli/ from the command tree
+	scripts/generate.sh
+
+generated: ## fails when a generated file is stale
+	scripts/generate.sh --check
+
+e2e: ## kcat and Apache Kafka's own tools against three real brokers
+	scripts/clients.sh
+	$(GO) test -tags e2e -count=1 ./test/e2e/...
+
+release-check: ## goreleaser's own check (building goreleaser takes minutes, once)
+	scripts/tools.sh goreleaser
+	$(TOOLS)/goreleaser check
+
+ci: ## all of it, as the build server does
+	.ci/run
+
+clean:
+	rm -rf bin dist
