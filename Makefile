@@ -24,6 +24,7 @@ race: ## the same under the race detector (needs a C compiler)
 lint: ## golangci-lint at the pinned version
 	scripts/tools.sh golangci-lint
 	$(TOOLS)/golangci-lint run $(PACKAGES)
+	$(TOOLS)/golangci-lint fmt --diff $(PACKAGES)
 
 fmt: ## rewrite the sources as the linter wants them
 	scripts/tools.sh golangci-lint
@@ -49,5 +50,5 @@ release-check: ## goreleaser's own check (building goreleaser takes minutes, onc
 ci: ## all of it, as the build server does
 	.ci/run
 
-clean:
-	rm -rf bin dist
+clean: ## what the targets above built
+	rm -rf bin dist manpages
