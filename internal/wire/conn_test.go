@@ -1,0 +1,260 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestRepliesLeaveInTheOrderOfTheRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		promises := map[int32]promise{}
+		s := start(t, Options{}, func(_ context.Context, req *Request) (Reply, error) {
+			p := make(promise, 1)
+			promises[req.CorrelationID] = p
+			return p, nil
+		})
+		c := s.dial()
+		for id := range int32(3) {
+			c.ask(id)
+		}
+		synctest.Wait() // all three were handled although none is answered
+		if len(promises) != 3 {
+			t.Fatalf("%d requests handled, want 3", len(promises))
+		}
+		for id := int32(2); id >= 0; id-- { // kept in the wrong order
+			promises[id] <- answer()
+		}
+		for want := range int32(3) {
+			if got := c.next(); got != want {
+				t.Errorf("response %d arrived, want %d", got, want)
+			}
+		}
+		s.stopped()
+	})
+}
+
+func TestNothingIsSentForANilResponse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Options{}, func(_ context.Context, req *Request) (Reply, error) {
+			if req.CorrelationID == 1 {
+				return Now(nil), nil
+			}
+			return Func(func(context.Context) (kmsg.Response, error) { return answer(), nil }), nil
+		})
+		c := s.dial()
+		c.ask(1)
+		c.ask(2)
+		if got := c.next(); got != 2 {
+			t.Errorf("response %d arrived, want 2", got)
+		}
+		s.stopped()
+	})
+}
+
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const inflight = 4
+		handled := 0
+		first := make(promise, 1)
+		s := start(t, Options{MaxInflight: inflight}, func(_ context.Context, req *Request) (Reply, error) {
+			handled++
+			if req.CorrelationID == 0 {
+				return first, nil
+			}
+			return Now(answer()), nil
+		})
+		c := s.dial()
+		const requests = 20
+		go func() {
+			for id := range int32(requests) {
+				c.ask(id)
+			}
+		}()
+		synctest.Wait()
+		// One is waited for, inflight are queued, one was handled and waits for a
+		// place in the queue.
+		if want := inflight + 2; handled != want {
+			t.Errorf("%d requests handled while none is answered, want %d", handled, want)
+		}
+		first <- answer()
+		for want := range int32(requests) {
+			if got := c.next(); got != want {
+				t.Fatalf("response %d arrived, want %d", got, want)
+			}
+		}
+		s.stopped()
+	})
+}
+
+func TestConnectionsThatDoNotTalkAreClosed(t *testing.T) {
+	t.Parallel()
+	opts := Options{
+		HandshakeTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute,
+		FrameTimeout: 30 * time.Second, WriteTimeout: 20 * time.Second, DrainTimeout: time.Second,
+	}
+	tests := []struct {
+		name string
+		talk func(c *client)
+		want time.Duration
+	}{
+		{name: "nothing ever", talk: func(*client) {}, want: 10 * time.Second},
+		{name: "idle after a request", want: 10 * time.Minute, talk: func(c *client) {
+			c.ask(1)
+			c.next()
+		}},
+		{name: "half a length prefix", want: 30 * time.Second, talk: func(c *client) {
+			c.Write(question(1)[:2])
+		}},
+		{name: "half a frame", want: 30 * time.Second, talk: func(c *client) {
+			c.Write(question(1)[:9])
+		}},
+		{name: "half a second frame", want: 30 * time.Second, talk: func(c *client) {
+			c.ask(1)
+			c.next()
+			c.Write(question(2)[:9])
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, opts, func(context.Context, *Request) (Reply, error) { return Now(answer()), nil })
+				c := s.dial()
+				tt.talk(c)
+				if got := c.closedAfter(); got != tt.want {
+					t.Errorf("closed after %v, want %v", got, tt.want)
+				}
+				s.stopped()
+			})
+		})
+	}
+}
+
+func TestAClientThatDoesNotReadIsDisconnected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Options{WriteTimeout: 20 * time.Second, MaxInflight: 2},
+			func(context.Context, *Request) (Reply, error) { return Now(answer()), nil })
+		c := s.dial()
+		began := time.Now()
+		for id := int32(0); ; id++ {
+			if _, err := c.Write(question(id)); err != nil {
+				break // the queue of replies filled, then the server gave up
+			}
+		}
+		if got, want := time.Since(began), 20*time.Second; got != want {
+			t.Errorf("disconnected after %v, want %v", got, want)
+		}
+		s.stopped()
+	})
+}
+
+func TestALongReplyIsNotIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Options{IdleTimeout: time.Second}, func(context.Context, *Request) (Reply, error) {
+			return Func(func(context.Context) (kmsg.Response, error) {
+				<-time.After(time.Minute)
+				return answer(), nil
+			}), nil
+		})
+		c := s.dial()
+		c.ask(1)
+		if got := c.next(); got != 1 {
+			t.Errorf("response %d arrived, want 1", got)
+		}
+		s.stopped()
+	})
+}
+
+func TestRepliesBeforeABrokenRequestStillLeave(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		broken []byte
+	}{
+		{name: "oversized frame", broken: []byte{0x7f, 0xff, 0xff, 0xff}},
+		{name: "negative frame size", broken: []byte{0xff, 0xff, 0xff, 0xff}},
+		{name: "http", broken: []byte("GET / HTTP/1.1\r\n\r\n")},
+		{name: "tls", broken: []byte{0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00}},
+		{name: "empty frame", broken: []byte{0, 0, 0, 0}},
+		{name: "unknown key", broken: []byte{0, 0, 0, 10, 0x70, 0, 0, 0, 0, 0, 0, 9, 0xff, 0xff}},
+		{name: "key without a shape", broken: []byte{0, 0, 0, 10, 0, 11, 0, 0, 0, 0, 0, 9, 0xff, 0xff}},
+		{name: "version that is not served", broken: []byte{0, 0, 0, 10, 0, 3, 0, 99, 0, 0, 0, 9, 0xff, 0xff}},
+		{name: "body cut short", broken: []byte{0, 0, 0, 11, 0, 3, 0, 0, 0, 0, 0, 9, 0xff, 0xff, 0}},
+		{name: "header cut short", broken: []byte{0, 0, 0, 10, 0, 3, 0, 0, 0, 0, 0, 9, 0, 9}},
+		{name: "refused by the handler", broken: question(1000)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, Options{DrainTimeout: time.Second}, func(_ context.Context, req *Request) (Reply, error) {
+					if req.CorrelationID == 1000 {
+						return nil, errors.New("refused")
+					}
+					return Func(func(context.Context) (kmsg.Response, error) {
+						<-time.After(time.Second / 2)
+						return answer(), nil
+					}), nil
+				})
+				c := s.dial()
+				c.ask(1)
+				go c.Write(tt.broken)
+				if got := c.next(); got != 1 {
+					t.Errorf("response %d arrived, want 1", got)
+				}
+				if got := c.closedAfter(); got != 0 {
+					t.Errorf("closed %v after the last reply, want at once", got)
+				}
+				s.stopped()
+			})
+		})
+	}
+}
+
+func TestWaitsEndWhenTheClientIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		s := start(t, Options{}, func(context.Context, *Request) (Reply, error) {
+			return Func(func(ctx context.Context) (kmsg.Response, error) {
+				<-ctx.Done()
+				ended <- context.Cause(ctx)
+				return nil, ctx.Err()
+			}), nil
+		})
+		c := s.dial()
+		c.ask(1)
+		synctest.Wait()
+		c.Close()
+		synctest.Wait() // no time passes
+		if len(ended) != 1 {
+			t.Error("a reply is still waited for, for a client that is gone")
+		}
+		s.stopped()
+	})
+}
+
+func TestAReplyThatFailsClosesTheConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Options{}, func(context.Context, *Request) (Reply, error) {
+			return Func(func(context.Context) (kmsg.Response, error) { return nil, errors.New("failed") }), nil
+		})
+		c := s.dial()
+		c.ask(1)
+		if got := c.closedAfter(); got != 0 {
+			t.Errorf("closed after %v, want at once", got)
+		}
+		s.stopped()
+	})
+}
