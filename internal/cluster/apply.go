@@ -30,8 +30,8 @@ type Result struct {
 //	    set is empty.
 //	M2  ISR and ELR are subsets of the replicas, without a common member.
 //	M3  A fenced broker is in no in-sync set.
-//	M4  The leader epoch grows by one with every change of leader, and never
-//	    otherwise; it grows too when a broker leads again after a restart.
+//	M4  The leader epoch grows by one with every change of leader, also to
+//	    nobody, and never otherwise.
 //	M5  The partition epoch grows by one with every change of the partition.
 //	M6  ELR is empty unless the in-sync set is below its effective minimum.
 //	M7  A new leader comes from the ISR, or from the ELR if the ISR is empty.

@@ -21,22 +21,17 @@ func (tx *txn) registerBroker(c RegisterBroker) Result {
 	b.Epoch, b.Fenced, b.Draining = BrokerEpoch(tx.next.index), true, false
 	tx.setBroker(b) // before the elections, which must see it fenced
 	tx.eachReplica(b.ID, func(e *edit) {
-		e.leave(b.ID)
-		if !sameDisk || (c.Unclean && e.topic.Config().Flush == FlushAsync) {
-			e.dropELR(b.ID)
-		}
-		e.fail(b.ID, failed)
+		lost := !sameDisk || failed[e.tp()] || (c.Unclean && e.topic.Config().Flush == FlushAsync)
+		e.leave(b.ID, lost)
 	})
 	return Result{BrokerEpoch: b.Epoch}
 }
 
 // fail takes the broker out of ISR and ELR if the partition is in failed.
 func (e *edit) fail(id BrokerID, failed map[TopicPartition]bool) {
-	if !failed[e.topic.TopicPartition(e.index)] {
-		return
+	if failed[e.tp()] {
+		e.leave(id, true)
 	}
-	e.leave(id)
-	e.dropELR(id)
 }
 
 func (tx *txn) fenceBroker(c FenceBroker) error {
@@ -50,7 +45,7 @@ func (tx *txn) fenceBroker(c FenceBroker) error {
 	fenced := *b
 	fenced.Fenced = true
 	tx.setBroker(fenced)
-	tx.eachReplica(c.ID, func(e *edit) { e.leave(c.ID) })
+	tx.eachReplica(c.ID, func(e *edit) { e.leave(c.ID, false) })
 	return nil
 }
 
@@ -91,7 +86,7 @@ func (tx *txn) drainBroker(c DrainBroker) error {
 // it: then it leads until it stops, as nobody else could (M8, K38).
 func (e *edit) drain(id BrokerID) {
 	if e.p.InISR(id) && len(e.p.ISR) > 1 {
-		e.leave(id)
+		e.leave(id, false)
 	}
 }
 

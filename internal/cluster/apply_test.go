@@ -167,19 +167,21 @@ func TestElections(t *testing.T) {
 			h.unfence(1)
 		}, leader: NoBroker, epoch: 1},
 		{name: "an empty directory id counts as wiped", configs: min1, run: func(h *history) {
-			h.must(h.isr(1))
 			h.must(RegisterBroker{Broker: Broker{ID: 1, Incarnation: uuid(11)}})
+			h.unfence(1)
+			h.must(h.isr(1, 2))
+			h.fence(2)
 			h.must(RegisterBroker{Broker: Broker{ID: 1, Incarnation: uuid(12)}})
 			h.unfence(1)
-		}, leader: NoBroker, epoch: 1},
+		}, leader: NoBroker, epoch: 3},
 		{name: "a failed log leaves isr and elr at registration", run: func(h *history) {
+			h.fence(2)
+			h.fence(3)
 			h.must(RegisterBroker{
 				Broker:         Broker{ID: 1, Incarnation: uuid(11), Directory: uuid(1)},
 				FailedReplicas: []TopicPartition{testTP},
 			})
-			h.fence(2)
-			h.fence(3)
-		}, leader: NoBroker, epoch: 3, elr: ids{2, 3}},
+		}, leader: NoBroker, epoch: 1, elr: ids{3}},
 		{name: "a failed log leaves isr and elr while the broker runs", run: func(h *history) {
 			h.fence(3)
 			h.must(FailReplicas{ID: 1, Epoch: h.epoch(1), Partitions: []TopicPartition{testTP}})
@@ -220,10 +222,10 @@ func TestElections(t *testing.T) {
 			h.must(h.isr(1, 2))
 		}, leader: 2, epoch: 1, isr: ids{2}},
 		{name: "a draining broker is not elected from the elr", run: func(h *history) {
-			h.drain(3)
 			h.fence(2)
+			h.drain(3)
 			h.fence(1)
-		}, leader: NoBroker, epoch: 1, elr: ids{1, 2}},
+		}, leader: NoBroker, epoch: 1, elr: ids{1, 3}},
 		{name: "a leadership moves on request within the isr", run: func(h *history) {
 			h.must(ElectLeaders{Changes: []LeaderChange{{TP: testTP, Leader: 3}}})
 		}, leader: 3, epoch: 1, isr: ids{1, 2, 3}},

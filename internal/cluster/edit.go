@@ -11,8 +11,7 @@ type edit struct {
 	index int
 	was   *Partition
 	p     Partition
-	// leaderChanged is set by lead: a broker that leads again after it lost
-	// the leadership within one change still gets a new epoch (R1).
+	// leaderChanged is set by lead and costs a new leader epoch.
 	leaderChanged bool
 }
 
@@ -20,6 +19,9 @@ func (tx *txn) edit(t *Topic, index int) *edit {
 	was := t.Partitions[index]
 	return &edit{tx: tx, topic: t, index: index, was: was, p: *was}
 }
+
+// tp names the partition.
+func (e *edit) tp() TopicPartition { return e.topic.TopicPartition(e.index) }
 
 // store writes the change, if it is one, with its epochs (M4, M5).
 func (e *edit) store() {
@@ -50,39 +52,30 @@ func (e *edit) setISR(isr []BrokerID) {
 }
 
 // leave takes a broker out of the in-sync set and, if it leads, elects another.
-func (e *edit) leave(id BrokerID) {
+// If its log lost something it leaves the ELR as well, before the election.
+func (e *edit) leave(id BrokerID, lost bool) {
 	if e.p.InISR(id) {
 		e.setISR(without(e.p.ISR, id))
+	}
+	if lost {
+		e.p.ELR = without(e.p.ELR, id)
 	}
 	if e.p.Leader == id {
 		e.elect()
 	}
 }
 
-// dropELR takes a broker out of the eligible leader replicas: its log lost
-// something.
-func (e *edit) dropELR(id BrokerID) {
-	if e.p.InELR(id) {
-		e.p.ELR = without(e.p.ELR, id)
-	}
-}
-
 // elect chooses a new leader (R12, K28): the first replica, in assignment
-// order, that is in sync; if nobody is, the first that is in the ELR and
+// order, that is in sync; if nobody is, the first of the ELR whose broker is
 // eligible, which then is the in-sync set; else nobody. Never merely "the first
 // replica".
 func (e *edit) elect() {
-	if id := e.first(e.p.ISR, (*Broker).Eligible); id != NoBroker {
-		e.lead(id)
+	if len(e.p.ISR) > 0 {
+		e.lead(e.p.ISR[0]) // alive (M3), and in assignment order
 		return
 	}
-	// A draining broker that is alone in the set still holds everything.
-	if id := e.first(e.p.ISR, func(b *Broker) bool { return !b.Fenced }); id != NoBroker {
-		e.lead(id)
-		return
-	}
-	if len(e.p.ISR) == 0 {
-		if id := e.first(e.p.ELR, (*Broker).Eligible); id != NoBroker {
+	for _, id := range e.p.ELR {
+		if b, ok := e.tx.next.Broker(id); ok && b.Eligible() {
 			e.setISR([]BrokerID{id})
 			e.lead(id)
 			return
@@ -97,17 +90,6 @@ func (e *edit) lead(id BrokerID) {
 	}
 	e.p.Leader = id
 	e.leaderChanged = true
-}
-
-// first is the first replica in assignment order that is in set and whose
-// broker passes.
-func (e *edit) first(set []BrokerID, pass func(*Broker) bool) BrokerID {
-	for _, id := range e.p.Replicas {
-		if b, ok := e.tx.next.Broker(id); ok && slices.Contains(set, id) && pass(b) {
-			return id
-		}
-	}
-	return NoBroker
 }
 
 // inOrder is the replicas that pass, in assignment order; nil if none does.

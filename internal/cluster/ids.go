@@ -82,8 +82,8 @@ func (u *UUID) UnmarshalText(text []byte) error {
 // deleted and created again under the same name is never confused with the old
 // one (KIP-516).
 type TopicPartition struct {
-	TopicID   UUID
-	Partition int32
+	TopicID   UUID  `json:"topic_id"`
+	Partition int32 `json:"partition"`
 }
 
 // String is "topic-id/partition", for logs and errors.

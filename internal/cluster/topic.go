@@ -42,12 +42,6 @@ func (p *Partition) Preferred() BrokerID {
 	return p.Replicas[0]
 }
 
-// clone returns a copy whose slices may be replaced, not written into.
-func (p *Partition) clone() *Partition {
-	c := *p
-	return &c
-}
-
 // Topic is a topic and its partitions. Images share it: treat it and
 // everything it points to as immutable.
 type Topic struct {
