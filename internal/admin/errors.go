@@ -11,12 +11,11 @@ import (
 
 // Causes that callers tell apart.
 var (
-	ErrUnreachable     = errors.New("cannot reach the cluster")
-	ErrAuthentication  = errors.New("authentication failed")
-	ErrInvalidOptions  = errors.New("invalid client options")
-	ErrUnknownTopic    = error(kerr.UnknownTopicOrPartition)
-	ErrTopicExists     = error(kerr.TopicAlreadyExists)
-	ErrNotEnoughTopics = errors.New("no topic given")
+	ErrUnreachable    = errors.New("cannot reach the cluster")
+	ErrAuthentication = errors.New("authentication failed")
+	ErrInvalidOptions = errors.New("invalid client options")
+	ErrUnknownTopic   = error(kerr.UnknownTopicOrPartition)
+	ErrTopicExists    = error(kerr.TopicAlreadyExists)
 )
 
 // Error is a Kafka error about one thing.
