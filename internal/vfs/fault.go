@@ -199,9 +199,9 @@ func (f *Fault) ReadDir(dir string) ([]string, error) {
 }
 
 // Stat implements [FS].
-func (f *Fault) Stat(name string) (Info, error) {
+func (f *Fault) Stat(name string) (size int64, isDir bool, err error) {
 	if err := f.fail(OpStat, name); err != nil {
-		return Info{}, err
+		return 0, false, err
 	}
 	return f.fs.Stat(name)
 }

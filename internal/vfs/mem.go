@@ -292,14 +292,14 @@ func (m *Mem) ReadDir(dir string) ([]string, error) {
 }
 
 // Stat implements [FS].
-func (m *Mem) Stat(name string) (Info, error) {
+func (m *Mem) Stat(name string) (size int64, isDir bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err := m.lookup("stat", name)
 	if err != nil {
-		return Info{}, err
+		return 0, false, err
 	}
-	return Info{Size: int64(len(n.data)), IsDir: n.isDir()}, nil
+	return int64(len(n.data)), n.isDir(), nil
 }
 
 // SyncDir implements [FS].

@@ -53,12 +53,12 @@ func (osFS) ReadDir(dir string) ([]string, error) {
 	return names, nil
 }
 
-func (osFS) Stat(name string) (Info, error) {
+func (osFS) Stat(name string) (size int64, isDir bool, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return Info{}, err
+		return 0, false, err
 	}
-	return Info{Size: info.Size(), IsDir: info.IsDir()}, nil
+	return info.Size(), info.IsDir(), nil
 }
 
 func (osFS) SyncDir(dir string) error {

@@ -45,8 +45,8 @@ type FS interface {
 	MkdirAll(dir string) error
 	// ReadDir lists the names in a directory, sorted.
 	ReadDir(dir string) ([]string, error)
-	// Stat tells the size of a file, or that the name is a directory.
-	Stat(name string) (Info, error)
+	// Stat tells the size of a file in bytes, or that the name is a directory.
+	Stat(name string) (size int64, isDir bool, err error)
 	// SyncDir makes the names in a directory survive a power loss.
 	SyncDir(dir string) error
 	// Lock takes an exclusive lock, which ends with Close or with the process.
@@ -69,14 +69,6 @@ type File interface {
 	Size() (int64, error)
 	// Name is the name that the file was opened under.
 	Name() string
-}
-
-// Info is what [FS.Stat] tells.
-type Info struct {
-	// Size is in bytes; it means nothing for directories.
-	Size int64
-	// IsDir says that the name is a directory.
-	IsDir bool
 }
 
 // ReadFile reads a whole file.
@@ -129,7 +121,7 @@ func writeSynced(fsys FS, name string, data []byte) (err error) {
 func MkdirAllSync(fsys FS, dir string) error {
 	var missing []string
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := fsys.Stat(d); err == nil || d == filepath.Dir(d) {
+		if _, _, err := fsys.Stat(d); err == nil || d == filepath.Dir(d) {
 			break
 		}
 		missing = append(missing, d)
