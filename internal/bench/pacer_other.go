@@ -1,0 +1,6 @@
+//go:build !linux
+
+package bench
+
+// precisePacing returns the runtime's own timer: no better one is known here.
+func precisePacing() napFunc { return timerNap }
