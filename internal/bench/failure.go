@@ -1,0 +1,46 @@
+package bench
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Names of failures that no broker has a name for.
+const (
+	// FailureShed is a record that found the client's buffer full: the cluster
+	// has fallen too far behind the schedule.
+	FailureShed = "CLIENT_SHED"
+	// FailureTimeout is a record that waited too long for its turn or answer.
+	FailureTimeout = "CLIENT_TIMEOUT"
+	// FailureGaveUp is a record whose one attempt ended without a verdict: the
+	// connection broke, the leader moved, or the broker could not say whether
+	// the record is safe. It may be in the log or not.
+	FailureGaveUp = "CLIENT_GAVE_UP"
+	// FailureAbandoned is a record that was unanswered when the run ended.
+	FailureAbandoned = "CLIENT_ABANDONED"
+	// FailureOther is any other error of the client.
+	FailureOther = "CLIENT_ERROR"
+)
+
+// failureName returns the name under which an error is counted: the Kafka
+// error's own, or one of the above.
+func failureName(err error) string {
+	if kafka, ok := errors.AsType[*kerr.Error](err); ok {
+		return kafka.Message
+	}
+	switch {
+	case errors.Is(err, kgo.ErrMaxBuffered):
+		return FailureShed
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
+		return FailureTimeout
+	case errors.Is(err, kgo.ErrRecordRetries):
+		return FailureGaveUp
+	case errors.Is(err, kgo.ErrAborting), errors.Is(err, kgo.ErrClientClosed), errors.Is(err, context.Canceled):
+		return FailureAbandoned
+	default:
+		return FailureOther
+	}
+}
