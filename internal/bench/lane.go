@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// lane is one arm under test: its producers, their schedules, and what was
+// measured. Its fields are owned by the goroutine that runs the benchmark,
+// except for what the block under way hands to its senders.
+type lane struct {
+	arm       Arm
+	producers []*producer
+	schedules []*Schedule // one a producer; nil in a closed loop
+	clock     time.Duration
+	total     *recorder // of all measured blocks
+	measured  time.Duration
+}
+
+// newLanes opens the producers of every arm.
+func (t *target) newLanes(c Config) ([]*lane, error) {
+	lanes := make([]*lane, 0, len(c.Arms))
+	for _, arm := range c.Arms {
+		l := &lane{arm: arm, total: newRecorder()}
+		for i := range c.Producers {
+			p, err := t.newProducer(arm, t.partitions, append(c.loadOptions(), arm.options()...)...)
+			if err != nil {
+				closeLanes(lanes)
+				l.close()
+				return nil, err
+			}
+			l.producers = append(l.producers, p)
+			if !c.ClosedLoop {
+				n := float64(c.Producers)
+				l.schedules = append(l.schedules, NewSchedule(c.Arrival, c.Rate/n, float64(i)/n, c.Seed+uint64(p.id)))
+			}
+		}
+		lanes = append(lanes, l)
+	}
+	return lanes, nil
+}
+
+func (l *lane) close() {
+	for _, p := range l.producers {
+		p.client.Close()
+	}
+}
+
+func closeLanes(lanes []*lane) {
+	for _, l := range lanes {
+		l.close()
+	}
+}
+
+// startDelay lies between the decision to start a block and its first record,
+// so that every sender is up by then.
+const startDelay = 2 * time.Millisecond
+
+// run offers load for the given time, waits for what is outstanding, and
+// returns a recorder a producer and how long load was offered. The wait keeps
+// arms apart: one arm's backlog would be measured as the next one's latency.
+func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m *monitor) ([]*recorder, time.Duration) {
+	recorders := make([]*recorder, len(l.producers))
+	for i := range recorders {
+		recorders[i] = newRecorder()
+	}
+	m.block(l.arm, recorders)
+	start := time.Now().Add(startDelay)
+	if l.schedules != nil {
+		l.openLoop(ctx, start, length, recorders)
+	} else {
+		l.closedLoop(ctx, start.Add(length), concurrency, recorders)
+	}
+	offered := length // a schedule is through when its last record is out, a little before the end
+	if ctx.Err() != nil {
+		offered = min(max(time.Since(start), 0), length)
+	}
+	rest, cancel := grace(ctx, drainLimit, drainGrace)
+	defer cancel()
+	for _, rec := range recorders {
+		rec.drain(rest)
+	}
+	return recorders, offered
+}
+
+const (
+	// drainLimit bounds the wait for outstanding records. The client's own
+	// timeouts end it earlier.
+	drainLimit = 2 * time.Minute
+	// drainGrace is what outstanding records get once the run is cancelled:
+	// enough for a healthy cluster to answer, and nobody waits long for Ctrl-C.
+	drainGrace = 3 * time.Second
+	// readGrace is what reading back gets once the run is cancelled.
+	readGrace = 10 * time.Second
+)
+
+// grace returns a context for work that a cancelled ctx should not cut off at
+// once: it ends after limit, or the given time after ctx does.
+func grace(ctx context.Context, limit, after time.Duration) (context.Context, context.CancelFunc) {
+	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(after, cancel) })
+	return rest, func() { stop(); cancel() }
+}
+
+// openLoop follows the schedules, whatever the cluster does.
+func (l *lane) openLoop(ctx context.Context, start time.Time, length time.Duration, recorders []*recorder) {
+	from := l.clock
+	l.clock += length
+	var senders sync.WaitGroup
+	for i, p := range l.producers {
+		senders.Go(func() {
+			nap := precisePacing()
+			pace(ctx, l.schedules[i], start, from, from+length, nap, func(due time.Time) {
+				p.offer(recorders[i], due, nil)
+			})
+		})
+	}
+	senders.Wait()
+}
+
+// closedLoop sends the next record when the last one is answered.
+func (l *lane) closedLoop(ctx context.Context, end time.Time, concurrency int, recorders []*recorder) {
+	var callers sync.WaitGroup
+	for i := range concurrency {
+		callers.Go(func() {
+			p, rec := l.producers[i%len(l.producers)], recorders[i%len(l.producers)]
+			answered := make(chan struct{}, 1)
+			for now := time.Now(); now.Before(end) && ctx.Err() == nil; now = time.Now() {
+				p.offer(rec, now, answered)
+				select {
+				case <-answered:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// keep adds one measured block to the lane's result and returns its summary.
+func (l *lane) keep(recorders []*recorder, offered time.Duration, startMillis int64) BlockReport {
+	block := newRecorder()
+	for _, rec := range recorders {
+		block.merge(rec)
+	}
+	l.total.merge(block)
+	l.measured += offered
+	return block.blockReport(l.arm, offered, startMillis)
+}

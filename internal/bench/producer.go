@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// producer offers stamped records through one client, and sees to it that each
+// is entered in the ledger when it goes out and resolved when it ends.
+type producer struct {
+	client     *kgo.Client
+	id         uint32
+	run        uint64
+	topic      string
+	partitions int32 // chosen in turn; 0 leaves the choice to the client
+	size       int   // bytes of a value
+	ledger     *ledger
+	flights    sync.Pool // of *flight
+}
+
+// flight is one record on its way. Flights are used again, so that steady load
+// does not allocate.
+type flight struct {
+	producer *producer
+	recorder *recorder
+	record   kgo.Record
+	value    []byte
+	sequence uint64
+	due      time.Time
+	sent     time.Time
+	answered chan<- struct{} // closed loop: told when the record has ended
+	promise  func(*kgo.Record, error)
+}
+
+// newProducer opens the client of one producer.
+func (t *target) newProducer(arm Arm, partitions int32, opts ...kgo.Opt) (*producer, error) {
+	client, err := t.connect(opts...)
+	if err != nil {
+		return nil, err
+	}
+	p := &producer{
+		client: client, run: t.run, topic: t.topic, partitions: partitions,
+		size: t.cfg.RecordBytes, ledger: newLedger(arm), id: uint32(len(t.ledgers)),
+	}
+	p.flights.New = func() any {
+		f := &flight{producer: p, value: make([]byte, p.size)}
+		f.promise = f.end // once, not for every record
+		return f
+	}
+	t.ledgers = append(t.ledgers, p.ledger)
+	return p, nil
+}
+
+// loadOptions are what every open- or closed-loop arm has in common.
+func (c Config) loadOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ProducerLinger(0), // the client's default of 10 ms would be most of what is measured
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxBufferedRecords(c.MaxBuffered),
+		kgo.RecordDeliveryTimeout(2 * c.AckTimeout),
+	}
+}
+
+// offer hands one record to the client without ever blocking: when the client
+// has no room, the record is shed. A client that blocked would slow the
+// schedule down and close the loop.
+func (p *producer) offer(rec *recorder, due time.Time, answered chan<- struct{}) {
+	f := p.take(rec, answered)
+	f.sent = time.Now()
+	f.due = due
+	rec.offering(due, f.sent)
+	f.record.Timestamp = f.sent
+	p.client.TryProduce(context.Background(), &f.record, f.promise)
+}
+
+// push hands one record to the client and waits while the client has no room:
+// the load of a throughput test, whose latency is mostly that of this queue.
+func (p *producer) push(ctx context.Context, rec *recorder) {
+	f := p.take(rec, nil)
+	f.sent = time.Now()
+	f.due = f.sent
+	rec.offering(f.due, f.sent)
+	f.record.Timestamp = f.sent
+	p.client.Produce(ctx, &f.record, f.promise)
+}
+
+func (p *producer) take(rec *recorder, answered chan<- struct{}) *flight {
+	f, ok := p.flights.Get().(*flight)
+	if !ok {
+		panic(fmt.Sprintf("bench: the pool of producer %d holds something else than flights", p.id))
+	}
+	var partition int32
+	f.sequence, partition = p.ledger.add(p.partitions)
+	f.record = kgo.Record{Topic: p.topic, Value: f.value, Partition: max(partition, 0)}
+	f.recorder, f.answered = rec, answered
+	stamp{run: p.run, sequence: f.sequence, producer: p.id}.write(f.value)
+	return f
+}
+
+// end is called by the client when the record is acked, sent or has failed.
+func (f *flight) end(r *kgo.Record, err error) {
+	now := time.Now()
+	p, rec, answered := f.producer, f.recorder, f.answered
+	due, sent, sequence, partition := f.due, f.sent, f.sequence, r.Partition
+	switch {
+	case err != nil:
+		p.ledger.fail(sequence, partition)
+	case p.ledger.arm.acknowledged():
+		p.ledger.ack(sequence, partition, r.Offset)
+	default:
+		p.ledger.sent(sequence, partition)
+	}
+	p.flights.Put(f)
+	if err != nil {
+		rec.failedAs(failureName(err), due, now)
+	} else {
+		rec.succeeded(due, sent, now)
+	}
+	if answered != nil {
+		answered <- struct{}{} // has room: one record at a time
+	}
+}

@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// readIdle is how long reading waits for acked records that do not come
+	// before it calls them lost. acks=1 acknowledges a record before consumers
+	// may see it, so that some wait is right.
+	readIdle = 5 * time.Second
+	// readIdleUnacked is the same for records that nobody promised.
+	readIdleUnacked = 500 * time.Millisecond
+	// readPoll bounds one wait for more.
+	readPoll = 200 * time.Millisecond
+	// readLimit bounds reading everything back.
+	readLimit = 30 * time.Minute
+)
+
+// reader reads this run's records from the beginning, past every end.
+type reader struct {
+	target   *target
+	client   *kgo.Client
+	verifier *verifier
+	monitor  *monitor
+	next     map[int32]int64 // the offset to read, by partition
+	fault    error           // the last error of a fetch
+}
+
+// verify reads everything back. The producers must be closed.
+func (t *target) verify(ctx context.Context, m *monitor) *Verification {
+	for _, l := range t.ledgers {
+		l.freeze()
+	}
+	v := newVerifier(t.run, t.ledgers)
+	err := t.readBack(ctx, v, m)
+	result := v.finish(err == nil)
+	if err != nil {
+		result.Reason = err.Error()
+	}
+	result.OK = result.Complete && !result.broken()
+	return result
+}
+
+func (t *target) readBack(ctx context.Context, v *verifier, m *monitor) error {
+	ctx, cancel := grace(ctx, readLimit, readGrace)
+	defer cancel()
+	offsets := make(map[int32]kgo.Offset, len(t.starts))
+	next := make(map[int32]int64, len(t.starts))
+	for partition, start := range t.starts {
+		offsets[partition] = kgo.NewOffset().At(start)
+		next[partition] = start
+	}
+	client, err := t.connect(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: offsets}),
+		kgo.FetchMaxWait(readPoll),
+	)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r := &reader{target: t, client: client, verifier: v, monitor: m, next: next}
+	return r.run(ctx)
+}
+
+// run reads until all that was sent has been seen, or nothing more comes.
+// What lies before the end of the log after that is read too: a duplicate may
+// be the very last record.
+func (r *reader) run(ctx context.Context) error {
+	last := time.Now() // when something new was seen
+	for ctx.Err() == nil {
+		if r.poll(ctx) > 0 {
+			last = time.Now()
+			continue
+		}
+		idle := time.Since(last)
+		settled := r.verifier.missingAcked == 0 && (r.verifier.missingUnacked == 0 || idle > readIdleUnacked)
+		if settled || idle > readIdle {
+			ends, err := r.target.ends(ctx)
+			if err == nil && r.reached(ends) {
+				return nil // what is missing is missing from the log
+			}
+			if idle > readIdle {
+				return r.stuck(ends, err)
+			}
+		}
+	}
+	return fmt.Errorf("reading back was cut short: %w", context.Cause(ctx))
+}
+
+// poll takes what has come, and returns how many records it was.
+func (r *reader) poll(ctx context.Context) int {
+	wait, cancel := context.WithTimeout(ctx, readPoll)
+	defer cancel()
+	fetches := r.client.PollFetches(wait)
+	fetches.EachError(func(_ string, partition int32, err error) {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			r.fault = fmt.Errorf("partition %d: %w", partition, err)
+		}
+	})
+	n := 0
+	fetches.EachRecord(func(rec *kgo.Record) {
+		n++
+		r.verifier.observe(rec.Partition, rec.Offset, rec.Value)
+		r.next[rec.Partition] = rec.Offset + 1
+	})
+	r.monitor.reading(r.verifier.seen(), r.verifier.total)
+	return n
+}
+
+func (r *reader) reached(ends map[int32]int64) bool {
+	for partition, end := range ends {
+		if r.next[partition] < end {
+			return false
+		}
+	}
+	return true
+}
+
+// stuck says why reading got nowhere.
+func (r *reader) stuck(ends map[int32]int64, err error) error {
+	if err != nil {
+		return fmt.Errorf("find the end of the log: %w", err)
+	}
+	for partition, end := range ends {
+		if r.next[partition] < end {
+			why := r.fault
+			if why == nil {
+				why = errors.New("the broker returns nothing more")
+			}
+			return fmt.Errorf("reading back stopped at offset %d of %d in partition %d: %w", r.next[partition], end, partition, why)
+		}
+	}
+	return nil
+}
