@@ -9,7 +9,7 @@ import (
 // uuid is a recognisable identifier for tests.
 func uuid(n byte) UUID { return UUID{0: 1, 15: n} }
 
-// history applies commands one after the other at indexes 1, 2, 3, …
+// history applies commands one after the other at indexes 1, 2, 3 and so on.
 type history struct {
 	t   *testing.T
 	img *Image
@@ -59,12 +59,20 @@ func (h *history) epoch(id BrokerID) BrokerEpoch {
 	return b.Epoch
 }
 
-func (h *history) fence(id BrokerID) { h.t.Helper(); h.must(FenceBroker{ID: id, Epoch: h.epoch(id)}) }
+func (h *history) fence(id BrokerID) {
+	h.t.Helper()
+	h.must(FenceBroker{ID: id, Epoch: h.epoch(id)})
+}
+
 func (h *history) unfence(id BrokerID) {
 	h.t.Helper()
 	h.must(UnfenceBroker{ID: id, Epoch: h.epoch(id)})
 }
-func (h *history) drain(id BrokerID) { h.t.Helper(); h.must(DrainBroker{ID: id, Epoch: h.epoch(id)}) }
+
+func (h *history) drain(id BrokerID) {
+	h.t.Helper()
+	h.must(DrainBroker{ID: id, Epoch: h.epoch(id)})
+}
 
 // topic creates topic "t" with one partition.
 func (h *history) topic(configs map[string]string, replicas ...BrokerID) {

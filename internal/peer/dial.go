@@ -53,7 +53,7 @@ func greet(ctx context.Context, conn net.Conn, o DialOptions) (Hello, error) {
 	defer done()
 	hello := o.Hello
 	hello.Proto = Proto
-	if _, err := conn.Write(appendPreamble(nil, preamble{hello: hello})); err != nil {
+	if _, err := conn.Write(encodePreamble(preamble{hello: hello})); err != nil {
 		return Hello{}, fmt.Errorf("greet peer %s: %w", o.Addr, contextFirst(ctx, err))
 	}
 	answer, err := readPreamble(conn)
@@ -101,8 +101,8 @@ func interrupt(ctx context.Context, conn net.Conn) (done func()) {
 	return func() {
 		if !stop() {
 			<-fired // or it would set the deadline after it is cleared
+			_ = conn.SetDeadline(time.Time{})
 		}
-		_ = conn.SetDeadline(time.Time{})
 	}
 }
 

@@ -110,15 +110,15 @@ type preamble struct {
 
 func castagnoli(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }
 
-// appendPreamble encodes a preamble. A text that is too long is cut: reasons
+// encodePreamble encodes a preamble. A text that is too long is cut: reasons
 // are for people, and cluster ids are checked to be shorter.
-func appendPreamble(dst []byte, p preamble) []byte {
+func encodePreamble(p preamble) []byte {
 	flag, text := byte(flagHello), p.hello.ClusterID
 	if p.refusal != "" {
 		flag, text = flagRefused, p.refusal
 	}
 	text = text[:min(len(text), maxText)]
-	start := len(dst)
+	dst := make([]byte, 0, preambleHeader+len(text)+preambleCRC)
 	dst = append(dst, preambleMagic...)
 	dst = append(dst, p.hello.Proto, byte(p.hello.Kind), flag, byte(len(text)))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(p.hello.From))
@@ -126,7 +126,7 @@ func appendPreamble(dst []byte, p preamble) []byte {
 	dst = append(dst, p.hello.Incarnation[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(p.hello.BrokerEpoch))
 	dst = append(dst, text...)
-	return binary.BigEndian.AppendUint32(dst, castagnoli(dst[start:]))
+	return binary.BigEndian.AppendUint32(dst, castagnoli(dst))
 }
 
 // readPreamble reads one preamble and not a byte more. It takes at most 299

@@ -67,6 +67,7 @@ type memPacket struct {
 // carry starts the lane of one direction.
 func (p *memPair) carry(from, to string, src, dst net.Conn) {
 	packets := make(chan memPacket, memChunks)
+	delivered := make(chan struct{}) // closed when nobody takes packets any more
 	p.lanesLeft.Add(1)
 	p.n.pumps.Go(func() { // collect
 		defer close(packets)
@@ -77,7 +78,7 @@ func (p *memPair) carry(from, to string, src, dst net.Conn) {
 				latency, _ := p.n.state(from, to)
 				select {
 				case packets <- memPacket{data: buf[:size], due: time.Now().Add(latency)}:
-				case <-p.dead:
+				case <-delivered:
 					return
 				}
 			}
@@ -88,6 +89,7 @@ func (p *memPair) carry(from, to string, src, dst net.Conn) {
 	})
 	p.n.pumps.Go(func() { // deliver
 		defer p.lanesLeft.Done()
+		defer close(delivered)
 		defer func() { _ = dst.Close() }()
 		for packet := range packets {
 			if !p.arrive(from, to, packet.due) {
@@ -97,7 +99,8 @@ func (p *memPair) carry(from, to string, src, dst net.Conn) {
 				return
 			}
 		}
-		p.arrive(from, to, time.Now()) // the end of the stream crosses the link too
+		latency, _ := p.n.state(from, to)
+		p.arrive(from, to, time.Now().Add(latency)) // the end of the stream crosses the link too
 	})
 }
 

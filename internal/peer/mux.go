@@ -106,16 +106,14 @@ func (m *Mux) Hello(kind Kind, to cluster.BrokerID) Hello {
 func (m *Mux) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
-	stop := context.AfterFunc(ctx, func() {
+	serving.Go(func() {
+		<-ctx.Done()
 		_ = l.Close() // wakes Accept
 		m.closeAll()
 	})
 	err := m.accept(ctx, l, &serving)
 	cancel()
 	serving.Wait()
-	if stop() {
-		_ = l.Close()
-	}
 	return err
 }
 
@@ -195,7 +193,7 @@ func (m *Mux) answer(ctx context.Context, conn net.Conn, full bool) (Hello, Hand
 		reason = fmt.Sprintf("broker %d does not serve connections of kind %s", m.o.Self, caller.hello.Kind)
 	}
 	mine.To = caller.hello.From
-	if _, err := conn.Write(appendPreamble(nil, preamble{hello: mine, refusal: reason})); err != nil {
+	if _, err := conn.Write(encodePreamble(preamble{hello: mine, refusal: reason})); err != nil {
 		return Hello{}, nil, contextFirst(ctx, err)
 	}
 	if reason != "" {
