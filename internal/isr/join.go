@@ -1,0 +1,111 @@
+package isr
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// reviewJoins decides for which followers outside the in-sync set the high
+// watermark waits, so that they can join it at all: under steady traffic, one
+// that is not waited for is always just behind (K14, R15).
+func (s *State) reviewJoins(t time.Duration) {
+	for i := range s.replicas {
+		r := &s.replicas[i]
+		if r.inISR || r.join.proposed {
+			continue
+		}
+		if r.join.pending {
+			if t-r.join.marked >= s.o.JoinAbandon {
+				s.abandon(r)
+				s.advance(i, t)
+			}
+			continue
+		}
+		if !s.keepsUp(r, t) {
+			r.join.steady = unknown
+			continue
+		}
+		if r.join.steady == unknown {
+			r.join.steady = t
+		}
+		// While another proposal is in flight this one could not be sent.
+		if !s.flight.active && t-r.join.steady >= s.joinWait(r, t) {
+			r.join.pending, r.join.marked = true, t
+		}
+	}
+}
+
+// keepsUp reports whether waiting for the follower would cost next to nothing.
+func (s *State) keepsUp(r *replica, t time.Duration) bool {
+	lag := s.lag(r, t)
+	return r.admissible() && r.link.live && lag != unknown && lag <= s.o.JoinLagMax
+}
+
+// joinWait is how long the follower must have kept up before it is waited for:
+// nothing at first, then twice as long with every further departure and every
+// join that failed.
+func (s *State) joinWait(r *replica, t time.Duration) time.Duration {
+	n := max(0, r.leaves.within(s.o.FlapWindow, t)-1) + r.join.failures
+	if n == 0 {
+		return 0
+	}
+	const maxShift = 16 // beyond any sensible RejoinWaitMax, far below overflow
+	return min(time.Second<<min(n, maxShift), s.o.RejoinWaitMax)
+}
+
+// abandon stops to wait for a follower that did not manage to join.
+func (s *State) abandon(r *replica) {
+	r.drop()
+	r.join.failures++
+	r.join.steady = unknown
+}
+
+// joined notes that the follower is a member now.
+func (s *State) joined(r *replica, t time.Duration) {
+	r.drop()
+	r.join.failures = 0
+	r.join.steady = unknown
+	if r.caughtUp == unknown {
+		r.caughtUp = t // as for the members that an epoch begins with (K4)
+	}
+}
+
+// left notes that the follower is no member any more.
+func (s *State) left(r *replica, t time.Duration) {
+	why := "removed by the controller"
+	for _, id := range s.flight.proposal.Remove {
+		if s.flight.active && id == r.id {
+			why = s.flight.proposal.Reason
+		}
+	}
+	r.drop()
+	r.join.steady = unknown
+	r.leaves.add(t, why)
+}
+
+// joinable reports whether the follower may be proposed (I6).
+func (s *State) joinable(r *replica) bool {
+	return r.join.pending && r.admissible() && r.durable >= s.highWatermark && r.durable >= s.epochStart
+}
+
+// joiners are the indexes of the followers to propose.
+func (s *State) joiners() []int {
+	var add []int
+	for i := range s.replicas {
+		if r := &s.replicas[i]; !r.inISR && s.joinable(r) {
+			add = append(add, i)
+		}
+	}
+	return add
+}
+
+func (s *State) joinReason(add []int) string {
+	var b strings.Builder
+	for _, i := range add {
+		r := &s.replicas[i]
+		fmt.Fprintf(&b, "add broker %d: durable up to %d, ", r.id, r.durable)
+	}
+	fmt.Fprintf(&b, "high watermark %d, epoch start %d, log end %d", s.highWatermark, s.epochStart, s.end)
+	return b.String()
+}
