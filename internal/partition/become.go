@@ -1,0 +1,272 @@
+package partition
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/isr"
+	"github.com/chronik-project/chronik/internal/producer"
+	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/segment"
+	"github.com/chronik-project/chronik/internal/wal"
+)
+
+// Apply makes the local replicas what the image says, and is the only way that
+// roles change by metadata. One goroutine calls it, with images in order. It
+// may touch the disk (new and removed replicas), never a request path.
+//
+// A replica that cannot be opened is reported and stays failed; the others are
+// not held up.
+func (t *Table) Apply(img *cluster.Image) {
+	old, wasRegistered := t.image()
+	if img.Index() <= old.Index() {
+		return
+	}
+	self, ok := img.Broker(t.o.Self)
+	registered := ok && self.Incarnation == t.o.Incarnation
+	delta := cluster.Diff(old, img)
+	changed := delta.Changed
+	if registered && !wasRegistered {
+		changed = img.Topics() // roles granted to an earlier run start to count, or not, now
+		t.removeStrays(img)
+	}
+	for _, topic := range delta.Deleted {
+		t.removeTopic(topic)
+	}
+	for _, topic := range changed {
+		t.applyTopic(img, topic, registered)
+	}
+	if len(delta.Brokers) > 0 {
+		for _, r := range t.Replicas() {
+			r.refreshEligible(img)
+		}
+	}
+	t.mu.Lock()
+	next := t.applied.next
+	t.applied = appliedImage{img: img, registered: registered, next: make(chan struct{})}
+	t.mu.Unlock()
+	close(next)
+}
+
+func (t *Table) applyTopic(img *cluster.Image, topic *cluster.Topic, registered bool) {
+	config := topic.Config()
+	for i, p := range topic.Partitions {
+		tp := topic.TopicPartition(i)
+		r, exists := t.Get(tp)
+		if !p.HasReplica(t.o.Self) {
+			if exists && registered {
+				t.remove(r, ErrRemoved)
+			}
+			continue
+		}
+		if !exists {
+			r = t.create(tp, topic.Name, config.SegmentBytes)
+		}
+		r.become(img, assignment{
+			topic: topic, part: p, config: config,
+			minISR: cluster.EffectiveMinISR(topic, p), index: img.Index(),
+		}, registered)
+	}
+}
+
+// replicaDir is where a replica's files live.
+func (t *Table) replicaDir(tp cluster.TopicPartition) string {
+	return filepath.Join(t.topicsDir(), tp.TopicID.String(), strconv.Itoa(int(tp.Partition)))
+}
+
+func (t *Table) topicsDir() string { return filepath.Join(t.o.Dir, "topics") }
+
+// create opens an empty log for a replica that was just placed here.
+func (t *Table) create(tp cluster.TopicPartition, topic string, segmentBytes int64) *Replica {
+	r := &Replica{t: t, tp: tp, topic: topic, maxSeenEpoch: cluster.NoEpoch, producers: producer.New()}
+	log, err := segment.Open(segment.Options{FS: t.o.FS, Dir: t.replicaDir(tp), SegmentBytes: segmentBytes, Logger: t.o.Logger})
+	if err != nil {
+		t.o.Logger.Error("cannot create replica", append(r.attrs("dir", t.replicaDir(tp)), slog.Any("error", err))...)
+		r.failed = fmt.Sprintf("cannot create its directory: %v", err)
+	}
+	r.log = log
+	t.mu.Lock()
+	t.replicas[tp] = r
+	t.mu.Unlock()
+	return r
+}
+
+// removeStrays removes replicas of topics that were deleted while this broker
+// was down. Only a registered image is new enough to say so.
+func (t *Table) removeStrays(img *cluster.Image) {
+	for _, r := range t.Replicas() {
+		if _, ok := img.TopicByID(r.tp.TopicID); !ok {
+			t.remove(r, ErrRemoved)
+		}
+	}
+}
+
+func (t *Table) removeTopic(topic *cluster.Topic) {
+	for i := range topic.Partitions {
+		if r, ok := t.Get(topic.TopicPartition(i)); ok {
+			t.remove(r, ErrRemoved)
+		}
+	}
+}
+
+// remove takes a replica out of service and deletes its files. The removal is
+// in the write-ahead log first, or replay would bring the records back.
+func (t *Table) remove(r *Replica, cause error) {
+	r.transition.Lock()
+	defer r.transition.Unlock()
+	t.mu.Lock()
+	delete(t.replicas, r.tp)
+	t.mu.Unlock()
+
+	r.mu.Lock()
+	if r.lead != nil {
+		r.failWaiters(r.lead, cause, "the partition was removed from this broker")
+		r.lead = nil
+	}
+	r.follow = followSession{}
+	r.failed = "removed"
+	r.generation++
+	_, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindDelete, TP: r.tp})
+	r.wakeWatchers()
+	r.mu.Unlock()
+	if r.log != nil {
+		if derr := r.log.Delete(); err == nil {
+			err = derr
+		}
+	}
+	if err != nil {
+		t.o.Logger.Error("removed a replica, but not all of its files", r.attrs("error", err)...)
+	}
+	t.o.Wake(r.tp)
+}
+
+// become applies the partition's metadata.
+func (r *Replica) become(img *cluster.Image, a assignment, registered bool) {
+	r.transition.Lock()
+	defer r.transition.Unlock()
+	r.mu.Lock()
+	if r.meta.part != nil && a.part.PartitionEpoch < r.meta.part.PartitionEpoch {
+		r.mu.Unlock()
+		return // K5
+	}
+	if r.meta.part != nil && r.meta.part.LeaderEpoch == a.part.LeaderEpoch {
+		a.index = r.meta.index
+	}
+	r.meta = a
+	r.topic = a.topic.Name
+	epoch := a.part.LeaderEpoch
+	switch {
+	case r.failed != "":
+	case a.part.Leader == r.t.o.Self && registered && epoch >= r.maxSeenEpoch: // R1, R2
+		r.becomeLeader(img, epoch)
+	default:
+		r.becomeFollower(epoch)
+	}
+	r.mu.Unlock()
+	r.t.o.Wake(r.tp)
+}
+
+// becomeLeader starts or updates the leadership of epoch. REQUIRES: r.mu and
+// r.transition are held.
+func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
+	p, now := r.meta.part, r.now()
+	if r.lead != nil && r.lead.epoch == epoch {
+		below := r.lead.state.UnderMinISR()
+		moved := r.lead.state.Committed(p.PartitionEpoch, p.ISR, r.meta.minISR, now)
+		r.advance(moved)
+		if !below && r.lead.state.UnderMinISR() {
+			r.failWaiters(r.lead, ErrNotEnoughReplicasAfterAppend, r.missingReplicas(r.lead))
+		}
+		r.advance(r.setEligible(img))
+		return
+	}
+	r.stepDown("leads a newer epoch")
+	r.follow = followSession{} // R3: before anything is appended in the new epoch
+	r.maxSeenEpoch = epoch
+	if err := r.log.AssignEpoch(epoch, r.log.EndOffset()); err != nil { // K4
+		r.failed = fmt.Sprintf("start epoch %d: %v", epoch, err)
+		return
+	}
+	r.lead = &leadership{
+		epoch: epoch,
+		notes: map[cluster.BrokerID]linkNote{},
+		state: isr.New(r.t.o.ISR, isr.Term{
+			Self: r.t.o.Self, Epoch: epoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR,
+			MinISR: r.meta.minISR, EndOffset: r.log.EndOffset(), DurableEnd: r.durableEnd, HighWatermark: r.highWatermark,
+		}, now),
+	}
+	moved := r.setEligible(img)
+	r.advance(r.lead.state.LocalSynced(r.durableEnd, now) || moved)
+	r.wakeWatchers()
+	r.t.o.Logger.Info("leading", r.attrs("epoch", int64(epoch))...)
+}
+
+// becomeFollower notes that another broker leads epoch. REQUIRES: r.mu and
+// r.transition are held.
+func (r *Replica) becomeFollower(epoch cluster.Epoch) {
+	if r.lead != nil && epoch > r.lead.epoch {
+		r.stepDown(fmt.Sprintf("broker %d leads epoch %d", r.meta.part.Leader, epoch))
+	}
+	if epoch <= r.maxSeenEpoch {
+		return
+	}
+	r.maxSeenEpoch = epoch
+	if r.follow.id != 0 && r.follow.epoch < epoch {
+		r.follow = followSession{} // R3
+	}
+	r.wakeWatchers()
+}
+
+// stepDown ends a leadership: whoever waits is told who leads now. REQUIRES:
+// r.mu is held.
+func (r *Replica) stepDown(why string) {
+	if r.lead == nil {
+		return
+	}
+	lead := r.lead
+	r.lead = nil
+	r.failWaiters(lead, ErrNotLeader, why)
+	r.wakeWatchers()
+	r.t.o.Logger.Info("stopped leading", append(r.attrs("epoch", int64(lead.epoch)), slog.String("why", why))...)
+}
+
+// refreshEligible tells the in-sync state which followers may be waited for.
+func (r *Replica) refreshEligible(img *cluster.Image) {
+	r.withLead(func(*leadership) bool { return r.setEligible(img) })
+}
+
+// setEligible: REQUIRES r.mu is held and r leads.
+func (r *Replica) setEligible(img *cluster.Image) (moved bool) {
+	for _, id := range r.meta.part.Replicas {
+		b, ok := img.Broker(id)
+		epoch := cluster.BrokerEpoch(0)
+		if ok {
+			epoch = b.Epoch
+		}
+		moved = r.lead.state.SetEligible(id, ok && b.Eligible(), epoch) || moved
+	}
+	return moved
+}
+
+// attrs are the log attributes that name this replica, plus one.
+func (r *Replica) attrs(key string, value any) []any {
+	return []any{slog.String("topic", r.topic), slog.String("partition", r.tp.String()), slog.Any(key, value)}
+}
+
+// rebuildProducers reads the windows anew from the log, after a truncation.
+// REQUIRES: r.transition is held.
+func (r *Replica) rebuildProducers() error {
+	state := producer.New()
+	now := r.now()
+	err := r.scan(r.log.StartOffset(), func(b record.Batch) { state.Update(b, now) })
+	if err != nil {
+		return fmt.Errorf("rebuild producer windows: %w", err)
+	}
+	r.mu.Lock()
+	r.producers = state
+	r.mu.Unlock()
+	return nil
+}

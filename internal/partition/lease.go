@@ -1,0 +1,133 @@
+package partition
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+)
+
+// tickInterval is how often deadlines, leases and the in-sync policy are looked
+// at. One ticker serves all partitions; nothing ticks per partition or request.
+const tickInterval = 50 * time.Millisecond
+
+// Run expires acknowledgements, keeps leases and makes in-sync proposals until
+// ctx ends, then fails what still waits.
+func (t *Table) Run(ctx context.Context) error {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			t.tick(t.o.Now())
+		case <-ctx.Done():
+			for _, r := range t.Replicas() {
+				r.mu.Lock()
+				r.stepDown("shutting down")
+				r.mu.Unlock()
+			}
+			return nil
+		}
+	}
+}
+
+// tick does one round over the led partitions.
+func (t *Table) tick(now time.Time) {
+	leased := t.since(now)-t.controllerAt.Load() < int64(t.o.Lease)
+	var proposals []Proposal
+	for _, r := range t.leaders() {
+		r.keepLease(now, leased)
+		r.expire(now)
+		if p, ok := r.propose(now); ok {
+			proposals = append(proposals, p)
+		}
+	}
+	if len(proposals) > 0 {
+		t.o.Propose(proposals)
+	}
+}
+
+// leaders returns the replicas in no particular order.
+func (t *Table) leaders() []*Replica {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make([]*Replica, 0, len(t.replicas))
+	for _, r := range t.replicas {
+		all = append(all, r)
+	}
+	return all
+}
+
+// propose asks the in-sync policy. A mark that it drops can let the high
+// watermark move.
+func (r *Replica) propose(now time.Time) (p Proposal, due bool) {
+	p.TP = r.tp
+	r.withLead(func(lead *leadership) bool {
+		p.Proposal, due = lead.state.Tick(now)
+		return lead.state.HighWatermark() > r.highWatermark
+	})
+	return p, due
+}
+
+// The lease bounds how long a leader that nobody listens to keeps accepting
+// work (replication.md §3.7). It serves usefulness, not safety: safety needs no
+// clock. It is renewed by word from the controller, or by word from every
+// in-sync follower, each of which would have closed its session first had it
+// moved on to a newer epoch.
+
+// ControllerHeard renews the lease of every led partition.
+func (t *Table) ControllerHeard() { t.controllerAt.Store(t.since(t.o.Now())) }
+
+// PeerHeard notes a frame from a peer on an open link.
+func (t *Table) PeerHeard(peer cluster.BrokerID) {
+	at, ok := t.peerAt.Load(peer)
+	if !ok {
+		at, _ = t.peerAt.LoadOrStore(peer, new(atomic.Int64))
+	}
+	at.(*atomic.Int64).Store(t.since(t.o.Now()))
+}
+
+// heardWithin says whether the peer was heard from in the last d.
+func (t *Table) heardWithin(peer cluster.BrokerID, now time.Time, d time.Duration) bool {
+	at, ok := t.peerAt.Load(peer)
+	return ok && t.since(now)-at.(*atomic.Int64).Load() < int64(d)
+}
+
+func (t *Table) since(now time.Time) int64 { return int64(now.Sub(t.started)) }
+
+// keepLease suspends or resumes the leadership.
+func (r *Replica) keepLease(now time.Time, leased bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead == nil {
+		return
+	}
+	if !leased {
+		leased = r.allInSyncHeard(now)
+	}
+	if leased != r.lead.suspended {
+		return
+	}
+	r.lead.suspended = !leased
+	if leased {
+		r.t.o.Logger.Info("lease renewed", r.attrs("epoch", int64(r.lead.epoch))...)
+		return
+	}
+	r.t.o.Logger.Warn("lease ran out: serving nothing until the controller or every in-sync replica is heard from",
+		r.attrs("epoch", int64(r.lead.epoch))...)
+	r.failWaiters(r.lead, ErrNotLeader, "lease ran out")
+	r.wakeWatchers()
+}
+
+// allInSyncHeard: REQUIRES r.mu is held and r leads. An in-sync set of one has
+// nobody to vouch for it.
+func (r *Replica) allInSyncHeard(now time.Time) bool {
+	isr := r.lead.state.ISR()
+	for _, id := range isr {
+		if id != r.t.o.Self && !r.t.heardWithin(id, now, r.t.o.Lease) {
+			return false
+		}
+	}
+	return len(isr) > 1
+}

@@ -1,0 +1,141 @@
+package partition
+
+import (
+	"sync"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/isr"
+	"github.com/chronik-project/chronik/internal/producer"
+	"github.com/chronik-project/chronik/internal/segment"
+)
+
+// Replica is this broker's copy of one partition. Exactly one of leading,
+// following in a session, or waiting for either is true at any time.
+//
+// Lock order: transition before mu. mu is held for memory only; no disk, socket
+// or channel is waited for under it.
+type Replica struct {
+	t     *Table
+	tp    cluster.TopicPartition
+	topic string
+
+	// transition serialises role changes, truncations and removal, which may
+	// touch the disk. No request path takes it.
+	transition sync.Mutex
+
+	mu   sync.Mutex
+	log  *segment.Log // safe for concurrent use; appended to under mu
+	meta assignment   // guarded by mu
+	// durableEnd is the offset after the last record that this broker's disk
+	// holds. Invariant: durableEnd <= log.EndOffset(). Guarded by mu.
+	durableEnd int64
+	// generation counts truncations: a sync report of an older generation speaks
+	// of bytes that were cut since. Guarded by mu.
+	generation uint64
+	// highWatermark is the newest one known, as leader or told by one.
+	// Guarded by mu.
+	highWatermark int64
+	// maxSeenEpoch is the newest leader epoch met in metadata or on a link (R2);
+	// it never decreases. Guarded by mu.
+	maxSeenEpoch cluster.Epoch
+	producers    *producer.State       // guarded by mu
+	lead         *leadership           // guarded by mu; nil unless leading
+	follow       followSession         // guarded by mu; zero unless following
+	watchers     map[*Watcher]struct{} // guarded by mu
+	failed       string                // guarded by mu; why this replica does not serve
+}
+
+// assignment is what the applied metadata says of the partition.
+type assignment struct {
+	topic  *cluster.Topic
+	part   *cluster.Partition
+	config cluster.TopicConfig
+	minISR int
+	index  uint64 // image that brought the current leader epoch
+}
+
+// leadership is a replica's state while it leads one epoch.
+type leadership struct {
+	epoch     cluster.Epoch
+	state     *isr.State
+	replicas  waiters // acks=all: released by the high watermark
+	local     waiters // acks=1: released by this broker's own disk
+	notes     map[cluster.BrokerID]linkNote
+	suspended bool // lease ran out: serve nothing until it is renewed
+}
+
+// linkNote is what a link says of a follower without a counted session.
+type linkNote struct{ state, reason string }
+
+// followSession is the inbound replication session that may append here.
+type followSession struct {
+	id     uint64 // 0: none
+	leader cluster.BrokerID
+	epoch  cluster.Epoch
+	sink   AckSink
+	// acking is false until the leader counts this session (after truncation):
+	// what is durable before that may yet be cut.
+	acking bool
+	// cutting is set from the moment a truncation is in the write-ahead log
+	// until the files are cut.
+	cutting bool
+}
+
+// TP returns the partition's name.
+func (r *Replica) TP() cluster.TopicPartition { return r.tp }
+
+// Topic returns the topic's name.
+func (r *Replica) Topic() string { return r.topic }
+
+// Config returns the topic's configuration as applied.
+func (r *Replica) Config() cluster.TopicConfig {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.meta.config
+}
+
+func (r *Replica) now() time.Time { return r.t.o.Now() }
+
+// fail builds the typed error of an operation. REQUIRES: r.mu is held.
+func (r *Replica) fail(op string, cause error, detail string) *Error {
+	e := &Error{
+		Topic: r.topic, TP: r.tp, Op: op, Detail: detail, Err: cause,
+		Epoch: r.maxSeenEpoch, Leader: cluster.NoBroker,
+	}
+	if p := r.meta.part; p != nil && p.LeaderEpoch >= r.maxSeenEpoch {
+		e.Epoch, e.Leader = p.LeaderEpoch, p.Leader
+	}
+	return e
+}
+
+// leading returns the leadership or says who leads. REQUIRES: r.mu is held.
+func (r *Replica) leading(op string) (*leadership, error) {
+	switch {
+	case r.failed != "":
+		return nil, r.fail(op, ErrStorage, r.failed)
+	case r.lead == nil:
+		return nil, r.fail(op, ErrNotLeader, "")
+	case r.lead.suspended:
+		return nil, r.fail(op, ErrNotLeader, "lease ran out: neither the controller nor every in-sync replica was heard from")
+	default:
+		return r.lead, nil
+	}
+}
+
+// checkEpoch compares the epoch another party speaks in with the leader's (K9).
+// REQUIRES: r.mu is held.
+func (r *Replica) checkEpoch(op string, theirs cluster.Epoch) error {
+	if theirs == cluster.NoEpoch {
+		return nil
+	}
+	ours := r.maxSeenEpoch
+	switch {
+	case theirs < ours:
+		return r.fail(op, ErrFencedEpoch, "")
+	case theirs > ours:
+		return r.fail(op, ErrUnknownEpoch, "")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,97 @@
+package partition
+
+import "time"
+
+// Pending is an appended batch that waits for its acknowledgement.
+type Pending struct {
+	base, next int64
+	appendTime int64
+	logStart   int64
+	done       chan struct{}
+	err        error // written before done is closed
+}
+
+// BaseOffset is the offset of the batch's first record.
+func (p *Pending) BaseOffset() int64 { return p.base }
+
+// NextOffset is the offset after the batch's last record.
+func (p *Pending) NextOffset() int64 { return p.next }
+
+// LogAppendTimeMillis is the time stamped by the leader, or -1 when the topic
+// keeps the producer's timestamps.
+func (p *Pending) LogAppendTimeMillis() int64 { return p.appendTime }
+
+// LogStartOffset is the log's first offset when the batch was appended.
+func (p *Pending) LogStartOffset() int64 { return p.logStart }
+
+// Done is closed once the outcome is final.
+func (p *Pending) Done() <-chan struct{} { return p.done }
+
+// Err is the outcome: nil when acknowledged as asked. Valid once Done is closed.
+func (p *Pending) Err() error { return p.err }
+
+func (p *Pending) finish(err error) {
+	p.err = err
+	close(p.done)
+}
+
+// waiter is a Pending and what releases or expires it.
+type waiter struct {
+	end      int64
+	deadline time.Time
+	pending  *Pending
+}
+
+// waiters is the FIFO of acknowledgements of one partition. Ends never
+// decrease except behind a duplicate, which waits for an older end and is
+// released with its neighbours. Owned by the replica's mutex.
+type waiters struct {
+	queue []waiter
+	head  int
+}
+
+func (w *waiters) len() int { return len(w.queue) - w.head }
+
+func (w *waiters) push(x waiter) {
+	if w.head > 0 && len(w.queue) == cap(w.queue) {
+		n := copy(w.queue, w.queue[w.head:])
+		clear(w.queue[n:])
+		w.queue, w.head = w.queue[:n], 0
+	}
+	w.queue = append(w.queue, x)
+}
+
+// release finishes, in offset order, every waiter whose end is at or below end.
+func (w *waiters) release(end int64, err error) {
+	for w.head < len(w.queue) && w.queue[w.head].end <= end {
+		w.queue[w.head].pending.finish(err)
+		w.queue[w.head] = waiter{}
+		w.head++
+	}
+	if w.head == len(w.queue) {
+		w.queue, w.head = w.queue[:0], 0
+	}
+}
+
+// expire finishes with err every waiter whose deadline has passed; the others
+// keep their order.
+func (w *waiters) expire(now time.Time, err func() error) {
+	kept := w.queue[:w.head]
+	for _, x := range w.queue[w.head:] {
+		if now.Before(x.deadline) {
+			kept = append(kept, x)
+			continue
+		}
+		x.pending.finish(err())
+	}
+	clear(w.queue[len(kept):])
+	w.queue = kept
+}
+
+// failAll finishes every waiter with err.
+func (w *waiters) failAll(err error) {
+	for _, x := range w.queue[w.head:] {
+		x.pending.finish(err)
+	}
+	*w = waiters{}
+}
