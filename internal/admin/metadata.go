@@ -159,3 +159,12 @@ func (c *Client) Brokers(ctx context.Context) ([]int32, error) {
 	}
 	return md.Brokers.NodeIDs(), nil
 }
+
+// ClusterID returns the id that the brokers report.
+func (c *Client) ClusterID(ctx context.Context) (string, error) {
+	md, err := c.adm.BrokerMetadata(ctx)
+	if err != nil {
+		return "", c.connectError(ctx, err)
+	}
+	return md.Cluster, nil
+}

@@ -41,6 +41,8 @@ type Globals struct {
 	View View
 	// Verbose sends the protocol log to stderr.
 	Verbose bool
+	// Settings is where each flag's value came from.
+	Settings []settings.Setting
 
 	// Dial opens connections to brokers; nil means the network. Tests set it.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -64,12 +66,12 @@ func New(stdio IO) *Globals {
 
 // Bind adds the global flags to fs.
 func (g *Globals) Bind(fs *pflag.FlagSet) {
-	fs.StringSliceVarP(&g.Seeds, "bootstrap-server", "B", []string{admin.DefaultSeed}, "brokers to ask first, `HOST:PORT,...`")
+	fs.StringSliceVarP(&g.Seeds, "bootstrap-server", "B", []string{admin.DefaultSeed}, "`HOST:PORT,...` of brokers to ask first")
 	fs.StringVarP(&g.View.Output, "output", "o", g.View.Output, "output `FORMAT`: table, wide, json, yaml, tsv or name")
-	fs.StringSliceVar(&g.View.Columns, "columns", nil, "columns to print, in this order (`FIELD,...`)")
+	fs.StringSliceVar(&g.View.Columns, "columns", nil, "print these `FIELDS`, comma-separated, in this order")
 	fs.BoolVar(&g.View.NoHeaders, "no-headers", false, "leave out the header line of tables")
-	fs.StringVar(&g.View.Color, "color", g.View.Color, "colours: auto, always or never; NO_COLOR is honoured (`WHEN`)")
-	fs.DurationVar(&g.Timeout, "timeout", g.Timeout, "give up after this `DURATION` (exit status 124)")
+	fs.StringVar(&g.View.Color, "color", g.View.Color, "`WHEN` to use colours: auto, always or never")
+	fs.DurationVar(&g.Timeout, "timeout", g.Timeout, "give up after this `DURATION`, with exit status 124")
 	fs.BoolVarP(&g.Verbose, "verbose", "v", false, "log the requests to the brokers on stderr")
 	g.Security.bind(fs)
 	// What users of kafka-*.sh, rpk and kcl type without thinking.

@@ -24,13 +24,13 @@ type Security struct {
 
 func (s *Security) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&s.TLS, "tls", false, "connect with TLS")
-	fs.StringVar(&s.CAFile, "tls-ca", "", "PEM `FILE` of the authorities to trust (implies --tls)")
-	fs.StringVar(&s.CertFile, "tls-cert", "", "PEM `FILE` of the client certificate (implies --tls)")
-	fs.StringVar(&s.KeyFile, "tls-key", "", "PEM `FILE` of the client's private key")
+	fs.StringVar(&s.CAFile, "tls-ca", "", "trust the authorities in this PEM `FILE` (implies --tls)")
+	fs.StringVar(&s.CertFile, "tls-cert", "", "show the client certificate in this PEM `FILE` (implies --tls)")
+	fs.StringVar(&s.KeyFile, "tls-key", "", "the private key of --tls-cert, a PEM `FILE`")
 	fs.BoolVar(&s.Insecure, "tls-insecure-skip-verify", false, "accept any server certificate (implies --tls)")
-	fs.StringVar(&s.User, "user", "", "SASL `USER`")
-	fs.StringVar(&s.Password, "password", "", "SASL `PASSWORD`; better in CHRONIK_PASSWORD, which ps does not show")
-	fs.StringVar(&s.Mechanism, "sasl-mechanism", "", "SASL `MECHANISM`: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default SCRAM-SHA-512)")
+	fs.StringVar(&s.User, "user", "", "log in as this SASL `USER`")
+	fs.StringVar(&s.Password, "password", "", "the user's `PASSWORD`; better in CHRONIK_PASSWORD, which ps does not show")
+	fs.StringVar(&s.Mechanism, "sasl-mechanism", "", "log in with `MECHANISM` PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default SCRAM-SHA-512)")
 }
 
 // tlsConfig returns nil for plain text.

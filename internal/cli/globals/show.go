@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/chronik-project/chronik/internal/admin"
 	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/out"
 )
@@ -42,6 +43,9 @@ func (g *Globals) print(r *out.Result, o out.Options) error {
 		}
 		return err
 	}
+	for _, note := range r.Notes {
+		g.Notef("%s", note)
+	}
 	for _, failure := range r.Errors {
 		g.Errorf("%s", failure)
 		if failure.Hint != "" {
@@ -61,43 +65,72 @@ func (g *Globals) outOptions() out.Options {
 	}
 }
 
-// Show builds a result and prints it: once, or with --watch until ctx ends.
-// build runs within --timeout each time. The last result is returned for
-// checks on it.
-func (g *Globals) Show(ctx context.Context, build func(context.Context) (*out.Result, error)) (*out.Result, error) {
-	if g.View.Watch <= 0 {
-		r, err := g.once(ctx, build)
-		if err != nil {
-			return nil, err
-		}
-		return r, g.Print(r)
+// Build makes the result of a command that only reads.
+type Build func(ctx context.Context, client *admin.Client) (*out.Result, error)
+
+// Show connects, builds a result and prints it: once, or with --watch until
+// ctx ends. build runs within --timeout each time. The result of a single run
+// is returned for checks on it, also when items of it failed.
+func (g *Globals) Show(ctx context.Context, build Build) (*out.Result, error) {
+	client, err := g.connectWithin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return nil, g.watch(ctx, build)
+	defer client.Close()
+	if g.View.Watch > 0 {
+		return nil, g.watch(ctx, client, build)
+	}
+	r, err := g.once(ctx, client, build)
+	if err != nil {
+		return nil, err
+	}
+	return r, g.Print(r)
 }
 
-func (g *Globals) once(ctx context.Context, build func(context.Context) (*out.Result, error)) (*out.Result, error) {
+// With connects and calls do within --timeout.
+func (g *Globals) With(ctx context.Context, do func(ctx context.Context, client *admin.Client) error) error {
 	ctx, cancel := g.WithTimeout(ctx)
 	defer cancel()
-	return build(ctx)
+	client, err := g.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return do(ctx, client)
 }
 
-func (g *Globals) watch(ctx context.Context, build func(context.Context) (*out.Result, error)) error {
+func (g *Globals) connectWithin(ctx context.Context) (*admin.Client, error) {
+	ctx, cancel := g.WithTimeout(ctx)
+	defer cancel()
+	return g.Connect(ctx)
+}
+
+func (g *Globals) once(ctx context.Context, client *admin.Client, build Build) (*out.Result, error) {
+	ctx, cancel := g.WithTimeout(ctx)
+	defer cancel()
+	return build(ctx, client)
+}
+
+// watch goes on when a look fails: what is watched is often what is failing.
+func (g *Globals) watch(ctx context.Context, client *admin.Client, build Build) error {
 	redraw := g.Format().Human() && IsTerminal(g.Out)
 	tick := time.NewTicker(g.View.Watch)
 	defer tick.Stop()
 	last := ""
 	for {
-		r, err := g.once(ctx, build)
-		if err != nil {
-			return err
-		}
-		if redraw {
+		r, err := g.once(ctx, client, build)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			g.Errorf("%v", err)
+		case redraw:
 			err = g.redraw(r)
-		} else {
+		default:
 			last, err = g.printChange(r, last)
 		}
-		if err != nil {
-			return err
+		if err != nil && r != nil {
+			return err // stdout is gone
 		}
 		select {
 		case <-ctx.Done():
@@ -114,6 +147,9 @@ func (g *Globals) redraw(r *out.Result) error {
 		return err
 	}
 	fmt.Fprintf(&buf, "\n%s  every %s, Ctrl-C ends\n", g.Clock().Format(time.TimeOnly), g.View.Watch)
+	for _, note := range r.Notes {
+		fmt.Fprintf(&buf, "note: %s\n", note)
+	}
 	for _, failure := range r.Errors {
 		fmt.Fprintf(&buf, "error: %s\n", failure)
 	}

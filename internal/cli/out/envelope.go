@@ -24,7 +24,7 @@ type envelope struct {
 func newEnvelope(o Options, r *Result) envelope {
 	e := envelope{
 		Schema:      r.Schema,
-		GeneratedAt: o.Now().UTC().Format(time.RFC3339Nano),
+		GeneratedAt: o.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 		Data:        r.Data,
 		Errors:      r.Errors,
 		Summary:     r.Summary,

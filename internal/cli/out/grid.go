@@ -13,7 +13,8 @@ type Level uint8
 const (
 	Always  Level = iota // table, wide and TSV
 	WideTSV              // wide and TSV
-	TSVOnly              // TSV alone: the heading of the table says it already
+	TSVOnly              // TSV alone: tables show it elsewhere
+	Tables               // table and wide: TSV has the parts in columns
 )
 
 // Column is one column of a grid.
@@ -206,4 +207,20 @@ func group(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// State returns the state of a partition or a link, in the colour of how much
+// it matters.
+func State(state string) Cell {
+	c := Text(state)
+	switch state {
+	case "ok", "in_sync":
+		return c.In(Good)
+	case "offline", "under_min_isr", "failed", "unknown":
+		return c.In(Bad)
+	case "":
+		return c
+	default:
+		return c.In(Warn)
+	}
 }

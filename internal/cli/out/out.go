@@ -96,13 +96,17 @@ type Result struct {
 	Footer []string
 	// Names is the -o name form.
 	Names []string
+	// Notes say how the result came to be, such as what is missing from it;
+	// the caller prints them on stderr.
+	Notes []string
 }
 
 // Block is one table with the lines above it.
 type Block struct {
 	Head  []string
 	Grid  Grid
-	Empty string // printed instead of a table without rows
+	Prose []string // printed instead of the table; the grid is then for TSV alone
+	Empty string   // printed instead of a table without rows
 }
 
 // Failure is one item that failed, as the envelope carries it.

@@ -20,13 +20,16 @@ func printTables(w io.Writer, o Options, r *Result) error {
 		for _, line := range block.Head {
 			fmt.Fprintln(&buf, line)
 		}
-		if len(block.Grid.Rows) == 0 {
-			if block.Empty != "" {
-				fmt.Fprintln(&buf, block.Empty)
-			}
-			continue
+		var err error
+		switch {
+		case len(block.Prose) > 0 && len(o.Columns) == 0:
+			err = printLines(&buf, block.Prose)
+		case len(block.Grid.Rows) > 0:
+			err = renderGrid(&buf, o, block.Grid)
+		case block.Empty != "":
+			_, err = fmt.Fprintln(&buf, block.Empty)
 		}
-		if err := renderGrid(&buf, o, block.Grid); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -107,7 +110,7 @@ func choose(o Options, g Grid) ([]int, error) {
 	var chosen []int
 	if len(o.Columns) == 0 {
 		for i, c := range g.Columns {
-			if c.Level == Always || (c.Level == WideTSV && o.Format != Table) || o.Format == TSV {
+			if c.Level.in(o.Format) {
 				chosen = append(chosen, i)
 			}
 		}
@@ -121,6 +124,20 @@ func choose(o Options, g Grid) ([]int, error) {
 		chosen = append(chosen, i)
 	}
 	return chosen, nil
+}
+
+// in reports whether columns of the level appear in a format by themselves.
+func (l Level) in(f Format) bool {
+	switch l {
+	case WideTSV:
+		return f == Wide || f == TSV
+	case TSVOnly:
+		return f == TSV
+	case Tables:
+		return f != TSV
+	case Always:
+	}
+	return true
 }
 
 // UnknownColumnError is a --columns value that the result does not have.

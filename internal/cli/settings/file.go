@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/chronik-project/chronik/internal/cli/spell"
 )
 
 // maxFileBytes bounds a configuration file: a wrong path may be anything.
@@ -31,6 +33,39 @@ type UnknownKeyError struct {
 // Error says where the key is.
 func (e *UnknownKeyError) Error() string {
 	return fmt.Sprintf("%s: unknown key %q", e.Where, e.Key)
+}
+
+// fileFlag is the flag that names a settings file, on commands that have one.
+const fileFlag = "config"
+
+// fileAnnotation marks a command's --config as the name of a settings file:
+// other commands may have a flag of that name with another meaning.
+const fileAnnotation = "chronik_settings_file"
+
+// BindFile adds --config to a command whose flags can be set in a file.
+func BindFile(fs *pflag.FlagSet) {
+	fs.String(fileFlag, "", "YAML `FILE` of settings: the flags below, with _ for -")
+	fs.Lookup(fileFlag).Annotations = map[string][]string{fileAnnotation: {"true"}}
+}
+
+// TakesFile reports whether BindFile was called on fs.
+func TakesFile(fs *pflag.FlagSet) bool {
+	flag := fs.Lookup(fileFlag)
+	return flag != nil && flag.Annotations[fileAnnotation] != nil
+}
+
+// FileOf reads the file that --config or CHRONIK_CONFIG names. It returns nil
+// when none is named.
+func FileOf(fs *pflag.FlagSet) (*File, error) {
+	flag := fs.Lookup(fileFlag)
+	path := flag.Value.String()
+	if !flag.Changed {
+		path = os.Getenv(EnvName(fileFlag))
+	}
+	if path == "" {
+		return nil, nil // no file, and no failure
+	}
+	return ReadFile(path, fs)
 }
 
 // ReadFile reads the settings for the flags of fs.
@@ -61,7 +96,7 @@ func parse(path string, doc *yaml.Node, fs *pflag.FlagSet) (*File, error) {
 		name := strings.ReplaceAll(key.Value, "_", "-")
 		where := fmt.Sprintf("%s:%d", path, key.Line)
 		flag := fs.Lookup(name)
-		if flag == nil || flag.Annotations[aliasOf] != nil || name == "help" || name == "config" {
+		if flag == nil || flag.Annotations[aliasOf] != nil || name == "help" || name == fileFlag {
 			return nil, &UnknownKeyError{Where: where, Key: key.Value, Near: near(key.Value, fs)}
 		}
 		value, err := plain(node)
@@ -106,36 +141,13 @@ func (f *File) has(name string) bool {
 
 func (f *File) where(name string) string { return fmt.Sprintf("%s:%d", f.path, f.lines[name]) }
 
-// near returns the known key that differs least from key, within two edits.
+// near returns the known key that was probably meant.
 func near(key string, fs *pflag.FlagSet) string {
-	best, bestDistance := "", 3
+	var known []string
 	fs.VisitAll(func(flag *pflag.Flag) {
-		if flag.Hidden || flag.Name == "help" || flag.Name == "config" {
-			return
-		}
-		if d := Distance(key, Key(flag.Name)); d < bestDistance {
-			best, bestDistance = Key(flag.Name), d
+		if !flag.Hidden && flag.Name != "help" && flag.Name != fileFlag {
+			known = append(known, Key(flag.Name))
 		}
 	})
-	return best
-}
-
-// Distance returns how many single-letter edits turn a into b.
-func Distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return spell.Nearest(key, known)
 }

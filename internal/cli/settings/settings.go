@@ -112,7 +112,10 @@ func layers(fs *pflag.FlagSet, file *File) (*viper.Viper, error) {
 
 func givenFlags(fs *pflag.FlagSet) map[string]bool {
 	given := make(map[string]bool)
-	fs.Visit(func(flag *pflag.Flag) {
+	fs.VisitAll(func(flag *pflag.Flag) {
+		if !flag.Changed {
+			return // Visit would not do: a flag is parsed through the set of the command
+		}
 		given[flag.Name] = true
 		for _, target := range flag.Annotations[aliasOf] {
 			given[target] = true

@@ -1,0 +1,110 @@
+package isr
+
+import (
+	"fmt"
+
+	"github.com/chronik-project/chronik/internal/admin"
+	"github.com/chronik-project/chronik/internal/cli/out"
+)
+
+// worst is how far behind the last follower is. A nil means that not one
+// follower's number is known; blind, that some follower's is not.
+type worst struct {
+	records, bytes, millis, caughtUpMS *int64
+	blind                              bool
+}
+
+func worstOf(followers []admin.Follower) worst {
+	var w worst
+	for _, f := range followers {
+		w.records = larger(w.records, f.LagRecords)
+		w.bytes = larger(w.bytes, f.LagBytes)
+		w.millis = larger(w.millis, f.LagMillis)
+		w.caughtUpMS = larger(w.caughtUpMS, f.LastCaughtUpMS)
+		w.blind = w.blind || f.LagRecords == nil
+	}
+	return w
+}
+
+func larger(a, b *int64) *int64 {
+	if a == nil || (b != nil && *b > *a) {
+		return b
+	}
+	return a
+}
+
+// behind shows records, bytes and time together. A follower about which
+// nothing is known adds a question mark, whatever the others are.
+func (w worst) behind(p admin.ISRPartition) out.Cell {
+	if len(p.Followers) == 0 {
+		return out.Text("")
+	}
+	if w.records == nil {
+		return out.Unknown()
+	}
+	cell := out.Cell{Text: "0"}
+	if *w.records > 0 || (w.millis != nil && *w.millis > 0) {
+		cell.Text = fmt.Sprintf("%s / %s / %s", out.OptCount(w.records).Text, out.OptBytes(w.bytes).Text, out.OptMillis(w.millis).Text)
+	}
+	if w.blind {
+		cell.Text += " or more ?"
+		cell.Tone = out.Warn
+	}
+	return cell
+}
+
+// caughtUp shows when the last follower was at the leader's end.
+func (w worst) caughtUp(p admin.ISRPartition) out.Cell {
+	if len(p.Followers) == 0 {
+		return out.Text("")
+	}
+	return ago(w.caughtUpMS)
+}
+
+// ago shows a time that lies so many milliseconds back.
+func ago(ms *int64) out.Cell {
+	cell := out.OptMillis(ms)
+	switch {
+	case ms == nil:
+	case *ms == 0:
+		cell.Text = "now"
+	default:
+		cell.Text += " ago"
+	}
+	return cell
+}
+
+func leader(id int32) out.Cell {
+	if id < 0 {
+		return out.Cell{Text: "none", Raw: "-1", Tone: out.Bad}
+	}
+	return out.Int(id)
+}
+
+func optional[T ~int | ~int32](n *T) out.Cell {
+	if n == nil {
+		return out.Unknown()
+	}
+	return out.Int(*n)
+}
+
+func optionalText(s *string) out.Cell {
+	if s == nil {
+		return out.Text("")
+	}
+	return out.Text(*s)
+}
+
+func elr(ids []int32) out.Cell {
+	if ids == nil {
+		return out.Unknown()
+	}
+	return out.IDs(ids)
+}
+
+func inISR(in bool) out.Cell {
+	if in {
+		return out.Text("yes")
+	}
+	return out.Text("no").In(out.Warn)
+}
