@@ -10,12 +10,17 @@ import (
 )
 
 const (
-	// readIdle is how long reading waits for acked records that do not come
-	// before it calls them lost. acks=1 acknowledges a record before consumers
-	// may see it, so that some wait is right.
+	// readIdle is how long reading waits for what lies before the end of the
+	// log and does not come.
 	readIdle = 5 * time.Second
-	// readIdleUnacked is the same for records that nobody promised.
+	// readIdleUnacked is how long it waits at the end of the log for records
+	// that nobody promised: acks=0 may still be on its way.
 	readIdleUnacked = 500 * time.Millisecond
+	// readIdleAhead is how long it waits at the end of the log for records
+	// that were acked beyond it. acks=1 acknowledges a record before consumers
+	// may see it, and a follower that is stuck holds it back until it leaves
+	// the in-sync set.
+	readIdleAhead = 30 * time.Second
 	// readPoll bounds one wait for more.
 	readPoll = 200 * time.Millisecond
 	// readLimit bounds reading everything back.
@@ -79,18 +84,25 @@ func (r *reader) run(ctx context.Context) error {
 			continue
 		}
 		idle := time.Since(last)
-		settled := r.verifier.missingAcked == 0 && (r.verifier.missingUnacked == 0 || idle > readIdleUnacked)
-		if settled || idle > readIdle {
-			ends, err := r.target.ends(ctx)
-			if err == nil && r.reached(ends) {
+		ends, err := r.target.ends(ctx)
+		switch {
+		case err == nil && r.reached(ends):
+			if r.settled(idle) {
 				return nil // what is missing is missing from the log
 			}
-			if idle > readIdle {
-				return r.stuck(ends, err)
-			}
+		case idle > readIdle:
+			return r.stuck(ends, err)
 		}
 	}
 	return fmt.Errorf("reading back was cut short: %w", context.Cause(ctx))
+}
+
+// settled reports, at the end of the log, whether it is worth waiting for more.
+func (r *reader) settled(idle time.Duration) bool {
+	if r.verifier.missingUnacked > 0 && idle <= readIdleUnacked {
+		return false
+	}
+	return r.verifier.missingAcked == 0 || idle > readIdleAhead || !r.verifier.ahead(r.next)
 }
 
 // poll takes what has come, and returns how many records it was.

@@ -187,6 +187,21 @@ func (v *verifier) sight(arm Arm, e *entry, where Problem) {
 	v.highest[s] = where.Sequence
 }
 
+// ahead reports whether a missing record was acked at an offset that has not
+// been read yet: it may still come. One that was acked before is lost.
+func (v *verifier) ahead(next map[int32]int64) bool {
+	for _, l := range v.ledgers {
+		found := false
+		l.each(func(_ uint64, e *entry) {
+			found = found || (e.outcome == acked && e.sightings == 0 && e.offset >= next[e.partition])
+		})
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *verifier) note(p Problem) {
 	if len(v.problems) < maxProblems {
 		v.problems = append(v.problems, p)
