@@ -202,13 +202,13 @@ func (c *conn) writeLoop(ctx context.Context) error {
 			return d.failed("wait", err)
 		}
 		if resp != nil {
-			buf = appendResponse(buf[:0], d.CorrelationID, resp)
-			if err := c.writeFrame(buf); err != nil {
+			pieces := encodeResponse(buf, d.CorrelationID, resp)
+			if err := c.writeFrame(pieces); err != nil {
 				return d.failed("write", err)
 			}
-		}
-		if cap(buf) > keepBufferBytes {
-			buf = nil
+			if buf = pieces[0]; cap(buf) > keepBufferBytes {
+				buf = nil
+			}
 		}
 		c.dueCount.Add(-1)
 	}
@@ -217,16 +217,34 @@ func (c *conn) writeLoop(ctx context.Context) error {
 
 // writeFrame sends a response. The client has WriteTimeout for every chunk, so
 // a large response may take long over a slow line and may not hang.
-func (c *conn) writeFrame(frame []byte) error {
-	for len(frame) > 0 {
-		chunk := frame[:min(len(frame), writeChunk)]
+func (c *conn) writeFrame(pieces [][]byte) error {
+	for len(pieces) > 0 {
+		var chunk net.Buffers
+		chunk, pieces = split(pieces, writeChunk)
 		if err := c.nc.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout)); err != nil {
 			return err
 		}
-		if _, err := c.nc.Write(chunk); err != nil {
+		if _, err := chunk.WriteTo(c.nc); err != nil { // one system call on TCP
 			return err
 		}
-		frame = frame[len(chunk):]
 	}
 	return nil
+}
+
+// split cuts pieces behind the first n bytes. It leaves the slice of pieces as
+// it is, since whoever writes the chunk consumes it.
+func split(pieces [][]byte, n int) (first, rest [][]byte) {
+	for i, piece := range pieces {
+		if len(piece) < n {
+			n -= len(piece)
+			continue
+		}
+		first = append(first, pieces[:i]...)
+		first = append(first, piece[:n])
+		if n < len(piece) {
+			rest = append(rest, piece[n:])
+		}
+		return first, append(rest, pieces[i+1:]...)
+	}
+	return append(first, pieces...), nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -120,20 +119,28 @@ func decodeBody(req *Request, rest []byte, versions func(int16) (int16, int16, b
 	return nil
 }
 
-// appendResponse encodes a response frame: length, correlation id, tags in
+// encodeResponse encodes a response frame: length, correlation id, tags in
 // flexible versions, body. ApiVersions never has the tags, since the client
-// cannot know yet what the broker speaks.
-func appendResponse(buf []byte, correlationID int32, resp kmsg.Response) []byte {
-	start := len(buf)
-	buf = slices.Grow(buf, lengthBytes+5)
-	buf = append(buf, 0, 0, 0, 0)
+// cannot know yet what the broker speaks. The frame is the pieces end to end;
+// the first one uses the memory of buf if that is large enough.
+func encodeResponse(buf []byte, correlationID int32, resp kmsg.Response) [][]byte {
+	buf = append(buf[:0], 0, 0, 0, 0)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(correlationID))
 	if resp.IsFlexible() && resp.Key() != apiVersionsKey {
 		buf = append(buf, 0)
 	}
-	buf = resp.AppendTo(buf)
-	binary.BigEndian.PutUint32(buf[start:], uint32(len(buf)-start-lengthBytes))
-	return buf
+	var pieces [][]byte
+	if g, ok := resp.(Gatherer); ok {
+		pieces = g.AppendPieces(buf)
+	} else {
+		pieces = [][]byte{resp.AppendTo(buf)}
+	}
+	size := -lengthBytes
+	for _, piece := range pieces {
+		size += len(piece)
+	}
+	binary.BigEndian.PutUint32(pieces[0], uint32(size))
+	return pieces
 }
 
 // apiVersionsKey is the one API whose header does not follow its version.

@@ -153,9 +153,8 @@ func TestResponseGoldenFrames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			prefix := []byte("kept")
-			got := appendResponse(prefix, 7, tt.resp)
-			if want := append([]byte("kept"), unhex(t, tt.want)...); !bytes.Equal(got, want) {
+			pieces := encodeResponse([]byte("overwritten"), 7, tt.resp)
+			if got, want := bytes.Join(pieces, nil), unhex(t, tt.want); !bytes.Equal(got, want) {
 				t.Errorf("got  % x\nwant % x", got, want)
 			}
 		})
@@ -240,4 +239,46 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("accepted, and not readable once encoded again: %v", err)
 		}
 	})
+}
+
+// gathered is a response in many pieces.
+type gathered struct {
+	kmsg.ApiVersionsResponse
+	pieces [][]byte
+}
+
+func (g *gathered) AppendTo(dst []byte) []byte { return append(dst, bytes.Join(g.pieces, nil)...) }
+
+func (g *gathered) AppendPieces(dst []byte) [][]byte {
+	return append([][]byte{append(dst, g.pieces[0]...)}, g.pieces[1:]...)
+}
+
+func TestPiecesMakeTheSameFrame(t *testing.T) {
+	t.Parallel()
+	g := &gathered{pieces: [][]byte{[]byte("head"), []byte("records"), nil, []byte("tail")}}
+	got := bytes.Join(encodeResponse(make([]byte, 100), 7, g), nil)
+	if want := "\x00\x00\x00\x13\x00\x00\x00\x07headrecordstail"; string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestSplitKeepsAllBytes(t *testing.T) {
+	t.Parallel()
+	pieces := [][]byte{[]byte("ab"), nil, []byte("cdefg"), []byte("h")}
+	for n := 1; n <= 10; n++ {
+		var chunks []string
+		for rest := pieces; len(rest) > 0; {
+			var first [][]byte
+			first, rest = split(rest, n)
+			chunks = append(chunks, string(bytes.Join(first, nil)))
+		}
+		for i, chunk := range chunks {
+			if len(chunk) > n || (len(chunk) < n && i < len(chunks)-1) {
+				t.Errorf("chunks of at most %d bytes: %q", n, chunks)
+			}
+		}
+		if all := strings.Join(chunks, ""); all != "abcdefgh" {
+			t.Errorf("chunks of at most %d bytes: %q", n, chunks)
+		}
+	}
 }

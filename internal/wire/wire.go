@@ -63,6 +63,16 @@ type Reply interface {
 	Wait(ctx context.Context) (kmsg.Response, error)
 }
 
+// Gatherer is a response with parts that need not be copied, such as records in
+// the log's memory.
+type Gatherer interface {
+	kmsg.Response
+	// AppendPieces encodes the response in pieces that are, end to end, what
+	// AppendTo returns. The first one starts with dst. Nothing changes the pieces
+	// until they have been sent.
+	AppendPieces(dst []byte) [][]byte
+}
+
 // Func is a Reply that has yet to be computed.
 type Func func(ctx context.Context) (kmsg.Response, error)
 
