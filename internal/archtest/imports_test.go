@@ -18,7 +18,7 @@ var layers = []string{
 	"meta partition",
 	"replication",
 	"api controller",
-	"server",
+	"devcluster server",
 	"cli/...",
 }
 
@@ -50,7 +50,9 @@ var mayImport = map[string]string{
 
 	"server": "api cluster controller meta partition peer record replication segment status vfs wal wire",
 
-	"cli/...": "admin bench cli/... cluster record segment server status vfs wal",
+	"devcluster": "",
+
+	"cli/...": "admin bench cli/... cluster devcluster record segment server status vfs wal",
 }
 
 // onlyIn says which packages may import a third-party module, in tests too
@@ -71,7 +73,7 @@ var onlyIn = []struct {
 	{prefix: "github.com/spf13/cobra", packages: "cli/..."},
 	{prefix: "github.com/spf13/pflag", packages: "cli/..."},
 	{prefix: "github.com/spf13/viper", packages: "cli/..."},
-	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/... devcluster", tests: "..."},
+	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/...", tests: "..."},
 	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench cli/... wire", tests: "..."},
 	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
 	{prefix: "golang.org/x/sys", packages: "vfs"},
