@@ -1,0 +1,73 @@
+package meta
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// store is what raft keeps on disk apart from snapshots; raft-wal is both.
+type store interface {
+	raft.LogStore
+	raft.StableStore
+	raft.MonotonicLogStore
+}
+
+// guardedStore watches the writes of a store. A leader whose disk hangs would
+// keep its office, as its heartbeats need no disk, while nothing is committed;
+// and after a failed fsync nobody knows what is on the disk. Both end the
+// process, so that another member can take over.
+type guardedStore struct {
+	store
+	// after is how long a write may take.
+	after time.Duration
+	// fail is called at most once. It must not return to a healthy process.
+	fail func(error)
+	once sync.Once
+}
+
+// StoreLog writes one entry.
+func (g *guardedStore) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs writes entries.
+func (g *guardedStore) StoreLogs(logs []*raft.Log) error {
+	return g.watched("store log entries", func() error { return g.store.StoreLogs(logs) })
+}
+
+// DeleteRange deletes entries at either end.
+func (g *guardedStore) DeleteRange(low, high uint64) error {
+	return g.watched("delete log entries", func() error { return g.store.DeleteRange(low, high) })
+}
+
+// Set writes a value, such as the vote.
+func (g *guardedStore) Set(key, val []byte) error {
+	return g.watched("store vote", func() error { return g.store.Set(key, val) })
+}
+
+// SetUint64 writes a value, such as the term.
+func (g *guardedStore) SetUint64(key []byte, val uint64) error {
+	return g.watched("store term", func() error { return g.store.SetUint64(key, val) })
+}
+
+// watched runs a write and reports if it fails or does not end.
+func (g *guardedStore) watched(what string, write func() error) error {
+	reported := make(chan struct{})
+	timer := time.AfterFunc(g.after, func() {
+		defer close(reported)
+		g.report(fmt.Errorf("%s: not done after %s: %w", what, g.after, ErrStuck))
+	})
+	err := write()
+	if !timer.Stop() {
+		<-reported
+	}
+	if err != nil {
+		g.report(fmt.Errorf("%s: %w: %w", what, err, ErrStuck))
+	}
+	return err
+}
+
+func (g *guardedStore) report(err error) {
+	g.once.Do(func() { g.fail(err) })
+}
