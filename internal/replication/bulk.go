@@ -1,0 +1,212 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/status"
+)
+
+// maxBulkIdle is how long a bulk connection that nobody needs is kept.
+const maxBulkIdle = 30 * time.Second
+
+// bulkWriter is the state of the bulk lane's goroutine. Nothing is read from
+// its connection: what the follower says of bulk data comes on the live lane.
+type bulkWriter struct {
+	*link
+	out     outFrames
+	scratch []*stream // owned by the writer
+	pace    pace
+}
+
+// runBulk connects the bulk lane whenever a session needs it, until ctx ends.
+func (l *link) runBulk(ctx context.Context) {
+	retry := backoff{min: l.m.o.MinRedial, max: l.m.o.MaxRedial}
+	for l.awaitBulk(ctx) {
+		conn, err := l.dial(ctx, laneBulk)
+		if err == nil {
+			retry.reset()
+			w := bulkWriter{link: l, out: newOutFrames(conn.Conn), pace: pace{bytesPerSecond: l.m.o.BulkBytesPerSecond}}
+			err = w.run(ctx, conn)
+			_ = conn.Close()
+			if err == nil {
+				continue // idle
+			}
+			l.abandonBulk(err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if l.stats.trouble(err) {
+			l.m.o.Logger.Info("bulk lane down", l.attrs(slog.Any("error", err))...)
+		}
+		l.awaitRedial(ctx, retry.next(rand.Int64N))
+	}
+}
+
+// awaitBulk waits for a session on the bulk lane.
+func (l *link) awaitBulk(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		n := len(l.bulk)
+		l.mu.Unlock()
+		if n > 0 {
+			return true
+		}
+		select {
+		case <-l.bulkWake:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// abandonBulk ends the sessions with data on a bulk connection that was lost:
+// what of it arrived is only known from a new Open.
+func (l *link) abandonBulk(err error) {
+	l.mu.Lock()
+	lost := make(map[*stream]uint64, len(l.bulk))
+	for _, s := range l.bulk {
+		if s.session.phase == phaseBulk && s.session.window.bytes[laneBulk] > 0 {
+			lost[s] = s.session.session
+		}
+	}
+	l.mu.Unlock()
+	for s, id := range lost {
+		l.fail(s, id, status.StateConnecting, fmt.Sprintf("bulk lane: %v", err))
+	}
+}
+
+// run sends for the sessions on the bulk lane in turns. It returns nil when
+// there has been none for a while.
+func (w *bulkWriter) run(ctx context.Context, conn *liveConn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	timer := time.NewTimer(maxBulkIdle)
+	defer timer.Stop()
+	for {
+		sent, active, err := w.turn(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if sent {
+			continue
+		}
+		wait := maxBulkIdle
+		if active > 0 {
+			wait = w.m.o.BulkStall
+		}
+		timer.Reset(wait)
+		select {
+		case <-w.bulkWake:
+		case <-timer.C:
+			if active > 0 {
+				return fmt.Errorf("nothing acknowledged for %v", wait)
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// turn sends one frame of every session that may send. active is how many
+// sessions are on the lane.
+func (w *bulkWriter) turn(ctx context.Context, conn *liveConn) (sent bool, active int, err error) {
+	w.mu.Lock()
+	kept := w.bulk[:0]
+	for _, s := range w.bulk {
+		if s.session.phase == phaseBulk {
+			kept = append(kept, s)
+		} else {
+			s.queued = false
+		}
+	}
+	clear(w.bulk[len(kept):])
+	w.bulk = kept
+	w.scratch = append(w.scratch[:0], kept...)
+	w.mu.Unlock()
+	for _, s := range w.scratch {
+		ok, err := w.send(ctx, conn, s)
+		if err != nil {
+			return sent, len(w.scratch), err
+		}
+		sent = sent || ok
+	}
+	return sent, len(w.scratch), nil
+}
+
+// send writes one frame of a session, if it may send.
+func (w *bulkWriter) send(ctx context.Context, conn *liveConn, s *stream) (bool, error) {
+	now := time.Now()
+	p := w.plan(s, laneBulk)
+	if p.budget <= 0 {
+		return false, nil
+	}
+	chunk, ok := w.read(s, p, laneBulk, now)
+	if !ok {
+		return false, nil
+	}
+	w.out.reset()
+	w.out.data(p.key, chunk)
+	n, err := w.out.writeTo(conn, now.Add(w.m.o.BulkStall))
+	if err != nil {
+		return false, fmt.Errorf("write: %w", err)
+	}
+	w.stats.sent(n)
+	if chunk.Next >= p.logEnd {
+		w.caughtUp(s, p.session)
+	}
+	return true, w.pace.wait(ctx, n, now)
+}
+
+// caughtUp makes a session that was sent everything up to the end its log had a
+// moment ago leave the bulk lane. What was appended since is about what one
+// chunk takes to send.
+func (l *link) caughtUp(s *stream, id uint64) {
+	l.mu.Lock()
+	moved := s.current(id) && s.session.sendsOn(laneBulk) && s.session.leave()
+	if moved {
+		l.route(s)
+	}
+	l.mu.Unlock()
+	if moved {
+		s.replica.FollowerLive(l.peer, id, true)
+	}
+}
+
+// pace limits a rate: a token bucket that holds a tenth of a second.
+type pace struct {
+	bytesPerSecond int // 0: unlimited
+	due            time.Time
+}
+
+// delay takes n bytes sent at now and returns how long to wait before the next.
+func (p *pace) delay(n int, now time.Time) time.Duration {
+	if p.bytesPerSecond <= 0 {
+		return 0
+	}
+	if earliest := now.Add(-time.Second / 10); p.due.Before(earliest) {
+		p.due = earliest
+	}
+	p.due = p.due.Add(time.Duration(float64(n) / float64(p.bytesPerSecond) * float64(time.Second)))
+	return max(p.due.Sub(now), 0)
+}
+
+func (p *pace) wait(ctx context.Context, n int, now time.Time) error {
+	d := p.delay(n, now)
+	if d == 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,204 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/peer"
+)
+
+// inbound is the receiving side of a link: one leader's live connection, and
+// the sessions opened on it. Its goroutines are the reader (serve), which
+// appends what it reads itself, the writer of whatever the socket would not
+// take at once, and one per truncation or parked Open while there are any.
+type inbound struct {
+	m      *Manager
+	leader cluster.BrokerID
+	conn   net.Conn
+	out    *outbox
+	wg     sync.WaitGroup // of everything but the reader, which alone adds to it
+
+	mu       sync.Mutex
+	sessions map[uint64]*inSession                 // guarded by mu
+	current  map[cluster.TopicPartition]*inSession // guarded by mu; the newest of each partition
+	parked   map[cluster.TopicPartition]parkedOpen // guarded by mu
+	parking  bool                                  // guarded by mu; someone retries the parked
+}
+
+// inSession is an open session as its follower sees it.
+type inSession struct {
+	key
+	// since is when the oldest data arrived that is not durable yet; zero when
+	// there is none. Guarded by inbound.mu.
+	since time.Time
+}
+
+// ServeLive serves a leader's live connection until it ends. It is the
+// [peer.Handler] of [peer.KindLive]. A leader has one: a new connection takes
+// the place of the old one, of which this side may not know yet that it is dead.
+func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Conn) {
+	m.PeerHello(remote.From)
+	in := &inbound{
+		m: m, leader: remote.From, conn: conn, out: newOutbox(conn, m.o.DeadAfter),
+		sessions: map[uint64]*inSession{}, current: map[cluster.TopicPartition]*inSession{},
+		parked: map[cluster.TopicPartition]parkedOpen{},
+	}
+	m.mu.Lock()
+	old := m.inbounds[remote.From]
+	m.inbounds[remote.From] = in
+	m.mu.Unlock()
+	if old != nil {
+		_ = old.conn.Close()
+	}
+	err := in.serve(ctx)
+	m.mu.Lock()
+	if m.inbounds[remote.From] == in {
+		delete(m.inbounds, remote.From)
+	}
+	m.mu.Unlock()
+	if ctx.Err() == nil {
+		m.o.Logger.Info("leader disconnected", slog.Int("leader", int(remote.From)), slog.Any("error", err))
+	}
+}
+
+// ServeBulk serves a leader's bulk connection until it ends. It is the
+// [peer.Handler] of [peer.KindBulk]. Its frames belong to the sessions of the
+// leader's live connection, and so do the answers to them.
+func (m *Manager) ServeBulk(ctx context.Context, remote peer.Hello, conn net.Conn) {
+	frames := newFrameReader(conn, m.o.MaxFrameBytes)
+	for {
+		f, err := frames.next()
+		if err == nil && f.kind != kindData {
+			err = fmt.Errorf("%w: %s on a bulk lane", errFrame, f.kind)
+		}
+		if err == nil {
+			if in := m.inboundOf(remote.From); in != nil {
+				err = in.append(ctx, f)
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+				m.o.Logger.Info("bulk lane closed", slog.Int("leader", int(remote.From)), slog.Any("error", readError(err)))
+			}
+			return
+		}
+	}
+}
+
+func (m *Manager) inboundOf(leader cluster.BrokerID) *inbound {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inbounds[leader]
+}
+
+// FlushAcks sends the acknowledgements that a round of the write-ahead log has
+// made due: one frame per leader. It does not block. The write-ahead log calls
+// it after every round, when all partitions have been told.
+func (m *Manager) FlushAcks() {
+	fsync := m.o.LastFsync()
+	m.mu.Lock()
+	all := make([]*inbound, 0, 8)
+	for _, in := range m.inbounds {
+		all = append(all, in)
+	}
+	m.mu.Unlock()
+	for _, in := range all {
+		in.out.flushRound(fsync)
+	}
+}
+
+// serve reads the leader's frames until the connection fails.
+func (in *inbound) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	in.wg.Go(func() { in.out.run(ctx) })
+	err := in.read(ctx)
+	cancel()
+	_ = in.conn.Close()
+	in.wg.Wait()
+	in.closeSessions()
+	return err
+}
+
+// closeSessions ends every session: after this, nothing is acknowledged on them.
+func (in *inbound) closeSessions() {
+	in.mu.Lock()
+	open := make([]key, 0, len(in.sessions))
+	for _, s := range in.sessions {
+		open = append(open, s.key)
+	}
+	clear(in.sessions)
+	clear(in.current)
+	in.mu.Unlock()
+	for _, k := range open {
+		in.m.replicas.CloseFollow(k.tp, k.session)
+	}
+}
+
+func (in *inbound) read(ctx context.Context) error {
+	r := inboundReader{inbound: in, frames: newFrameReader(in.conn, in.m.o.MaxFrameBytes)}
+	// The leader pings far more often than this. It only frees what a leader
+	// that vanished has left behind.
+	patience := 3 * in.m.o.DeadAfter
+	var extended time.Time
+	for {
+		if now := time.Now(); now.Sub(extended) > in.m.o.PingInterval {
+			if err := in.conn.SetReadDeadline(now.Add(patience)); err != nil {
+				return fmt.Errorf("read: %w", err)
+			}
+			extended = now
+		}
+		f, err := r.frames.next()
+		if err != nil {
+			return readError(err)
+		}
+		in.m.replicas.PeerHeard(in.leader)
+		if err := r.handle(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// inboundReader is the state of an inbound link's reading goroutine.
+type inboundReader struct {
+	*inbound
+	frames *frameReader
+	opens  []open
+	cuts   []truncate
+	marks  []watermark
+}
+
+func (r *inboundReader) handle(ctx context.Context, f frame) error {
+	var err error
+	switch f.kind {
+	case kindData:
+		err = r.append(ctx, f)
+	case kindHW:
+		if r.marks, err = decodeWatermarks(f, r.marks[:0]); err == nil {
+			r.watermarks(r.marks)
+		}
+	case kindPing:
+		var sent uint64
+		if sent, err = decodePing(f); err == nil {
+			r.out.post(func(b []byte) []byte { return appendPing(b, kindPong, sent) })
+		}
+	case kindOpen:
+		if r.opens, err = decodeOpens(f, r.opens[:0]); err == nil {
+			r.open(ctx, r.opens)
+		}
+	case kindTruncate:
+		if r.cuts, err = decodeTruncates(f, r.cuts[:0]); err == nil {
+			for _, t := range r.cuts {
+				r.wg.Go(func() { r.truncate(ctx, t) })
+			}
+		}
+	default:
+		err = fmt.Errorf("%w: %s from a leader", errFrame, f.kind)
+	}
+	return err
+}
