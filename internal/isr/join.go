@@ -2,7 +2,6 @@ package isr
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -89,23 +88,19 @@ func (s *State) joinable(r *replica) bool {
 	return r.join.pending && r.admissible() && r.durable >= s.highWatermark && r.durable >= s.epochStart
 }
 
-// joiners are the indexes of the followers to propose.
-func (s *State) joiners() []int {
-	var add []int
+// joiner is the index of a follower to propose. They join one at a time, so that
+// what becomes of the follower tells what can become of the proposal.
+func (s *State) joiner() (index int, ok bool) {
 	for i := range s.replicas {
 		if r := &s.replicas[i]; !r.inISR && s.joinable(r) {
-			add = append(add, i)
+			return i, true
 		}
 	}
-	return add
+	return nobody, false
 }
 
-func (s *State) joinReason(add []int) string {
-	var b strings.Builder
-	for _, i := range add {
-		r := &s.replicas[i]
-		fmt.Fprintf(&b, "add broker %d: durable up to %d, ", r.id, r.durable)
-	}
-	fmt.Fprintf(&b, "high watermark %d, epoch start %d, log end %d", s.highWatermark, s.epochStart, s.end)
-	return b.String()
+func (s *State) joinReason(joiner int) string {
+	r := &s.replicas[joiner]
+	return fmt.Sprintf("add broker %d: durable up to %d, high watermark %d, epoch start %d, log end %d",
+		r.id, r.durable, s.highWatermark, s.epochStart, s.end)
 }

@@ -18,7 +18,8 @@ type Proposal struct {
 	ISR []cluster.ISRMember
 	// Reason says why, with the numbers, for logs and for the operator.
 	Reason string
-	// Add and Remove are the difference to the committed set; one is empty.
+	// Add and Remove are the difference to the committed set: one that joins,
+	// or some that leave.
 	Add, Remove []cluster.BrokerID
 	// Seq tells proposals of one State apart. A repeat has the same one.
 	Seq uint64
@@ -96,15 +97,13 @@ func (s *State) Tick(now time.Time) (p Proposal, due bool) {
 	if t < f.hold {
 		return Proposal{}, false
 	}
-	add, remove, reason := s.joiners(), []int(nil), ""
-	if len(add) == 0 {
-		if remove, reason = s.leavers(t); len(remove) == 0 {
-			return Proposal{}, false
-		}
-	} else {
-		reason = s.joinReason(add)
+	if joiner, ok := s.joiner(); ok {
+		return s.propose(joiner, nil, s.joinReason(joiner), t), true
 	}
-	return s.propose(add, remove, reason, t), true
+	if leavers, reason := s.leavers(t); len(leavers) > 0 {
+		return s.propose(nobody, leavers, reason, t), true
+	}
+	return Proposal{}, false
 }
 
 // again hands out another copy of the proposal in flight if it is time to.
@@ -119,18 +118,18 @@ func (f *flight) again(t, timeout time.Duration) (Proposal, bool) {
 
 // propose puts a proposal in flight. Who joins already counts (I4); who leaves
 // counts until the metadata says otherwise.
-func (s *State) propose(add, remove []int, reason string, t time.Duration) Proposal {
+func (s *State) propose(joiner int, leavers []int, reason string, t time.Duration) Proposal {
 	f := &s.flight
 	f.seq++
 	p := Proposal{Epoch: s.epoch, PartitionEpoch: s.partitionEpoch, Reason: reason, Seq: f.seq}
 	for i := range s.replicas {
 		r := &s.replicas[i]
 		switch {
-		case slices.Contains(add, i):
-			r.join.proposed = true
+		case i == joiner:
+			r.join.proposed, r.join.epoch = true, r.link.brokerEpoch
 			p.Add = append(p.Add, r.id)
 			p.ISR = append(p.ISR, cluster.ISRMember{ID: r.id, Epoch: r.link.brokerEpoch})
-		case slices.Contains(remove, i):
+		case slices.Contains(leavers, i):
 			p.Remove = append(p.Remove, r.id)
 		case r.inISR:
 			p.ISR = append(p.ISR, cluster.ISRMember{ID: r.id, Epoch: r.metaEpoch})

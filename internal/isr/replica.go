@@ -46,6 +46,8 @@ type link struct {
 type join struct {
 	pending  bool // the high watermark waits for it
 	proposed bool // a proposal that adds it may yet be committed
+	// epoch is the broker epoch that it was proposed under.
+	epoch cluster.BrokerEpoch
 	// steady is since when it has been connected, live, eligible and caught up.
 	steady time.Duration
 	marked time.Duration // since when it has been pending

@@ -94,12 +94,18 @@ func (s *State) SetEligible(id cluster.BrokerID, eligible bool, epoch cluster.Br
 	}
 	r := &s.replicas[i]
 	r.eligible, r.metaEpoch = eligible, epoch
-	if r.admissible() {
-		return false
-	}
-	r.join.steady = unknown
-	if !r.join.proposed {
+	if r.join.proposed && epoch > r.join.epoch {
+		// Registering took it out of the set if it was in it, and no copy of
+		// the proposal can put it there again: it names a registration that is
+		// over for good.
+		s.flight.active = false
 		r.drop()
+	}
+	if !r.admissible() {
+		r.join.steady = unknown
+		if !r.join.proposed {
+			r.drop()
+		}
 	}
 	return s.advance(i, s.clock.latest)
 }
