@@ -242,7 +242,7 @@ func (m *Mem) RemoveAll(name string) error {
 	defer m.mu.Unlock()
 	dir, base, err := m.parent("remove", name)
 	if err != nil || dir.entries[base] == nil {
-		return nil //nolint:nilerr // A tree that is not there is as good as removed, as os.RemoveAll has it.
+		return nil
 	}
 	m.room += dir.entries[base].bytes()
 	dir.change(nameChange{remove: base})

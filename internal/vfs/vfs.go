@@ -14,7 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"slices"
 )
 
 // ErrLocked is returned by [FS.Lock] when another process, or another part of
@@ -117,22 +119,25 @@ func writeSynced(fsys FS, name string, data []byte) (err error) {
 }
 
 // MkdirAllSync creates a directory and its missing parents, and makes all of
-// them survive a power loss.
+// them survive a power loss. It syncs the name of the deepest directory that
+// exists as well: an earlier process may have died right after creating it.
 func MkdirAllSync(fsys FS, dir string) error {
 	var missing []string
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, _, err := fsys.Stat(d); err == nil || d == filepath.Dir(d) {
+	deepest := filepath.Clean(dir)
+	for ; deepest != filepath.Dir(deepest); deepest = filepath.Dir(deepest) {
+		if _, _, err := fsys.Stat(deepest); err == nil {
 			break
 		}
-		missing = append(missing, d)
+		missing = append(missing, deepest)
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := fsys.MkdirAll(dir); err != nil {
+	// A parent that this user may not read was made by somebody else.
+	if err := fsys.SyncDir(filepath.Dir(deepest)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	for _, d := range missing {
+	for _, d := range slices.Backward(missing) {
+		if err := fsys.MkdirAll(d); err != nil {
+			return err
+		}
 		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
 			return err
 		}

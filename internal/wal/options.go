@@ -2,6 +2,8 @@ package wal
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -46,6 +48,20 @@ type Options struct {
 	//
 	// The default is time.Now.
 	Now func() time.Time
+}
+
+// minFileBytes leaves room for a few frames.
+const minFileBytes = 2 * fileHeaderBytes
+
+func (o Options) validate() error {
+	switch {
+	case o.FS == nil || o.Dir == "":
+		return errors.New("wal: Options.FS and Options.Dir are required")
+	case o.FileBytes < minFileBytes || o.FirstFileBytes < minFileBytes:
+		return fmt.Errorf("wal: files of %d bytes, the smallest are %d", o.FirstFileBytes, minFileBytes)
+	default:
+		return nil
+	}
 }
 
 func (o Options) withDefaults() Options {

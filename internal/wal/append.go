@@ -1,0 +1,192 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+)
+
+// Append puts an entry into the round that is being gathered and returns where
+// its frame ends. It copies the payload and touches memory only. It takes the
+// room of a KindAppend from what [Log.Reserve] reserved, and fails with ErrFull
+// only if that was not enough; other kinds are small and need no reservation.
+//
+// Errors: ErrFull, ErrTooLarge, ErrNoSpace (KindAppend only), ErrFailed,
+// ErrClosed.
+func (l *Log) Append(e Entry) (LSN, error) {
+	if len(e.Payload) > l.MaxPayload() {
+		return 0, l.tooLarge(len(e.Payload))
+	}
+	size := frameBytes(len(e.Payload))
+	l.mu.Lock()
+	if err := l.admit(&e); err != nil {
+		l.mu.Unlock()
+		return 0, err
+	}
+	r := l.filling
+	first := len(r.buf) == 0
+	r.add(&e, l.marks.end, size)
+	l.marks.end += LSN(size)
+	l.state.appended = true
+	end := l.marks.end
+	l.mu.Unlock()
+	if first {
+		notify(l.wake)
+	}
+	return end, nil
+}
+
+func (l *Log) tooLarge(n int) error {
+	return fmt.Errorf("payload of %d bytes, limit %d: %w", n, l.MaxPayload(), ErrTooLarge)
+}
+
+// admit decides whether an entry may be appended, and takes its room.
+// REQUIRES: l.mu is held.
+func (l *Log) admit(e *Entry) error {
+	if err := l.refusal(); err != nil {
+		return err
+	}
+	if e.Kind != KindAppend {
+		return nil
+	}
+	if l.state.noSpace != nil {
+		return l.state.noSpace
+	}
+	if !l.budget.take(len(e.Payload)) {
+		return fmt.Errorf("%d of %d bytes in use, %d more wanted: %w",
+			l.budget.used, l.budget.limit, len(e.Payload), ErrFull)
+	}
+	l.filling.payload += len(e.Payload)
+	return nil
+}
+
+// refusal is why nothing at all can be appended. REQUIRES: l.mu is held.
+func (l *Log) refusal() error {
+	switch {
+	case l.state.err != nil:
+		return l.state.err
+	case l.state.closed || !l.state.replayed:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// Reserve waits for room for a payload of n bytes. Whoever reserved either
+// appends a KindAppend of that size or calls [Log.Unreserve]. Reserve before
+// taking locks that others need: this is where a slow disk pushes back.
+//
+// Errors: ErrTooLarge, ErrNoSpace, ErrFailed, ErrClosed, and that of ctx.
+func (l *Log) Reserve(ctx context.Context, n int) error {
+	if n > l.MaxPayload() {
+		return l.tooLarge(n)
+	}
+	l.mu.Lock()
+	err := l.refusal()
+	if err == nil {
+		err = l.state.noSpace
+	}
+	if err != nil || l.budget.reserve(n) {
+		l.mu.Unlock()
+		return err
+	}
+	w := l.budget.queue(n)
+	l.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.budget.abandon(w)
+		return ctx.Err()
+	}
+}
+
+// Unreserve gives back n reserved bytes that were not appended.
+func (l *Log) Unreserve(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget.reserved -= n
+	l.budget.free(n)
+}
+
+// budget bounds the payload in memory. Invariant: reserved <= used <= limit,
+// unless somebody appended without a reservation what another had reserved.
+type budget struct {
+	limit    int
+	used     int // reserved, waiting for its round, or being written
+	reserved int // not appended yet
+	waiters  []*reservation
+}
+
+// reservation is a call of Reserve that waits.
+type reservation struct {
+	bytes int
+	done  chan error // has room for the answer
+}
+
+// reserve takes room if there is some and nobody came first.
+func (b *budget) reserve(n int) bool {
+	if len(b.waiters) > 0 || b.used+n > b.limit {
+		return false
+	}
+	b.used += n
+	b.reserved += n
+	return true
+}
+
+// take turns reserved room into used room; what was not reserved is taken if
+// it is free.
+func (b *budget) take(n int) bool {
+	if b.reserved >= n {
+		b.reserved -= n
+		return true
+	}
+	if b.used+n > b.limit {
+		return false
+	}
+	b.used += n
+	return true
+}
+
+func (b *budget) queue(n int) *reservation {
+	w := &reservation{bytes: n, done: make(chan error, 1)}
+	b.waiters = append(b.waiters, w)
+	return w
+}
+
+// free returns room and grants it to those who wait, in their order.
+func (b *budget) free(n int) {
+	b.used -= n
+	for len(b.waiters) > 0 && b.used+b.waiters[0].bytes <= b.limit {
+		w := b.waiters[0]
+		b.waiters = b.waiters[1:]
+		b.used += w.bytes
+		b.reserved += w.bytes
+		w.done <- nil
+	}
+}
+
+// refuse answers all who wait with an error.
+func (b *budget) refuse(err error) {
+	for _, w := range b.waiters {
+		w.done <- err
+	}
+	b.waiters = nil
+}
+
+// abandon takes a reservation back whose caller has stopped waiting, be it
+// granted in the same moment or not.
+func (b *budget) abandon(w *reservation) {
+	for i, other := range b.waiters {
+		if other == w {
+			b.waiters = append(b.waiters[:i:i], b.waiters[i+1:]...)
+			b.free(0)
+			return
+		}
+	}
+	if err := <-w.done; err == nil {
+		b.reserved -= w.bytes
+		b.free(w.bytes)
+	}
+}
