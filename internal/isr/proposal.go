@@ -160,6 +160,7 @@ func (s *State) Resolve(p Proposal, outcome Outcome, now time.Time) (moved bool)
 		if f.rejected == f.sent {
 			return s.revert(t)
 		}
+	case OutcomeUnknown:
 	}
 	f.resend = t + min(s.o.ResendInterval*time.Duration(f.sent), resendMax)
 	return false

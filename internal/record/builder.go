@@ -33,7 +33,8 @@ func (w *Builder) Append(key, value []byte, headers []Header, timestamp int64) *
 	}
 	w.maxTS = max(w.maxTS, timestamp)
 
-	body := append(w.scratch[:0], 0) // attributes of a record are unused
+	body := w.scratch[:0]
+	body = append(body, 0) // attributes of a record are unused
 	body = binary.AppendVarint(body, timestamp-w.firstTS)
 	body = binary.AppendVarint(body, int64(w.count))
 	body = appendField(body, key)
