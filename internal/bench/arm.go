@@ -57,15 +57,15 @@ func parseArm(s string) (Arm, error) {
 	return "", fmt.Errorf("%w: unknown acks %q: want any of all, 1, 0, all+idempotent", ErrConfig, s)
 }
 
-// acknowledged reports whether the cluster answers the records of this arm.
-func (a Arm) acknowledged() bool { return a != AcksNone }
+// Acknowledged reports whether the cluster answers the records of this arm.
+func (a Arm) Acknowledged() bool { return a != AcksNone }
 
 // idempotent reports whether the producer numbers its batches.
 func (a Arm) idempotent() bool { return a == AcksAllIdempotent }
 
 // latencyOf says what the end of this arm's response time is.
 func (a Arm) latencyOf() string {
-	if a.acknowledged() {
+	if a.Acknowledged() {
 		return LatencyOfAck
 	}
 	return LatencyOfSend

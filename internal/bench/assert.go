@@ -151,7 +151,7 @@ func (a Assertion) check(r *Report) (holds bool, detail string) {
 	var details []string
 	holds = true
 	for _, arm := range r.Arms {
-		if !arm.Acks.acknowledged() && a.metric != metricErrors {
+		if !arm.Acks.Acknowledged() && a.metric != metricErrors {
 			continue
 		}
 		value, text := a.valueOf(arm)

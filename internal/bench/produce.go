@@ -236,7 +236,7 @@ func (r *ProduceReport) measured(l *lane, c ProduceConfig, took time.Duration) {
 	defer l.total.mu.Unlock()
 	total := l.total
 	r.Sent, r.Errors, r.ErrorsByCode = total.offered, total.failed, total.errors
-	if l.arm.acknowledged() {
+	if l.arm.Acknowledged() {
 		r.Acked = &total.acked
 	}
 	r.Millis = round(took.Seconds() * 1000)

@@ -19,7 +19,8 @@ type producer struct {
 	partitions int32 // chosen in turn; 0 leaves the choice to the client
 	size       int   // bytes of a value
 	ledger     *ledger
-	flights    sync.Pool // of *flight
+	order      sync.Mutex // held from taking a sequence number to handing its record over
+	flights    sync.Pool  // of *flight
 }
 
 // flight is one record on its way. Flights are used again, so that steady load
@@ -70,6 +71,10 @@ func (c Config) loadOptions() []kgo.Opt {
 // has no room, the record is shed. A client that blocked would slow the
 // schedule down and close the loop.
 func (p *producer) offer(rec *recorder, due time.Time, answered chan<- struct{}) {
+	// The callers of a closed loop share the client: it must get the records
+	// in the order of their numbers, or the verifier would accuse the broker.
+	p.order.Lock()
+	defer p.order.Unlock()
 	f := p.take(rec, answered)
 	f.sent = time.Now()
 	f.due = due
@@ -110,7 +115,7 @@ func (f *flight) end(r *kgo.Record, err error) {
 	switch {
 	case err != nil:
 		p.ledger.fail(sequence, partition)
-	case p.ledger.arm.acknowledged():
+	case p.ledger.arm.Acknowledged():
 		p.ledger.ack(sequence, partition, r.Offset)
 	default:
 		p.ledger.sent(sequence, partition)

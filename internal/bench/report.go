@@ -165,7 +165,7 @@ func (l *lane) report(c Config) (arm ArmReport, invalid string) {
 		Response: r.response.quantiles(), Service: r.service.quantiles(),
 		Failure: r.failure.quantiles(), Lateness: r.lateness.quantiles(),
 	}
-	if l.arm.acknowledged() {
+	if l.arm.Acknowledged() {
 		arm.Acked = &r.acked
 	}
 	if !c.ClosedLoop {

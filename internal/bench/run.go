@@ -151,6 +151,7 @@ func (r *Report) judge(lanes []*lane, c Config) {
 	if !r.Generator.Valid {
 		why := strings.Join(invalid, "; ")
 		r.Generator.Reason = &why
+		r.warn("INVALID run: %s", why)
 	}
 }
 

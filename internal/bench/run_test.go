@@ -170,6 +170,23 @@ func TestFailuresAreCountedUnderTheirKafkaName(t *testing.T) {
 	}
 }
 
+// The callers of a closed loop must not be able to reorder records themselves.
+func TestClosedLoopKeepsTheOrderOfItsCallers(t *testing.T) {
+	t.Parallel()
+	_, target := fakeCluster(t, 1)
+	target.Partitions, target.RecordBytes = 1, StampBytes
+	report, err := Run(t.Context(), Config{
+		Target: target, Arms: []Arm{AcksLeader, AcksNone}, ClosedLoop: true, Concurrency: 16,
+		Duration: 500 * time.Millisecond, Warmup: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := report.Verification; !v.OK || v.ReadBack == 0 {
+		t.Errorf("verification is %+v", v)
+	}
+}
+
 // A broker that acks and forgets must be found out.
 func TestLossIsFound(t *testing.T) {
 	t.Parallel()
