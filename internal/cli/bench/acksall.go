@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	engine "github.com/chronik-project/chronik/internal/bench"
+	"github.com/chronik-project/chronik/internal/cli/globals"
+	"github.com/chronik-project/chronik/internal/cli/settings"
+)
+
+// acksAllOptions is the command line of bench acks-all.
+type acksAllOptions struct {
+	targetOptions
+	acks        string
+	rate        rateValue
+	arrival     string
+	seed        uint64
+	duration    time.Duration
+	warmup      time.Duration
+	block       time.Duration
+	closedLoop  bool
+	concurrency int
+	maxBuffered int
+	assert      string
+}
+
+func newAcksAll(g *globals.Globals, version string) *cobra.Command {
+	o := acksAllOptions{rate: 1000}
+	cmd := &cobra.Command{
+		Use:   "acks-all",
+		Short: "Compare the latency of acks=all, 1 and 0, and verify every record",
+		Long: `Offer the same load with each acks setting in turn, measure how long acks take,
+then read every record back and check that nothing acked is lost, duplicated,
+reordered or corrupt.
+
+The load is an open loop: records are due at fixed times, whatever the cluster
+does, and latency counts from then. A stall shows for every record that was due
+meanwhile. With --closed-loop the load waits for answers instead, as most
+benchmarks do; stalls then hide from the quantiles, and the report says so.
+
+Every arm has the same client settings: no linger, no compression, no
+idempotence, no retries, five requests in flight per broker. all+idempotent is
+an arm of its own. acks=0 is the time of a send, and not an ack.
+
+--duration is shared evenly by the arms, which take turns in short blocks. A
+run whose generator was late at p99 by more than 1 ms and a tenth of the p99 it
+measured is INVALID. A quantile with less than one sample beyond it is shown as
+"-": ten thousand records make a p99.99.
+
+--assert takes claims such as p99<10ms, max<1s, errors<0.1%, rate>=990,
+loss==0, duplicates==0, valid. Latency is claimed of every arm with acks.
+
+Exit status: 1 when a record failed, 4 when a claim does not hold, 5 when
+verification fails.`,
+		Example: `  chronik bench acks-all
+  chronik bench acks-all --rate 20k --record-size 1KiB --duration 60s --acks all,1,0
+  chronik bench acks-all --acks all --arrival poisson -c min.insync.replicas=2
+  chronik bench acks-all --assert 'p99<10ms,loss==0' -o json
+  chronik bench acks-all --closed-loop --concurrency 16`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return acksAll(cmd.Context(), g, o, version)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&o.acks, "acks", "all,1,0", "settings to compare, any of `all,1,0,all+idempotent`")
+	fs.Var(&o.rate, "rate", "`RECORDS` per second that each arm offers, such as 1000, 20k")
+	fs.DurationVar(&o.duration, "duration", 10*time.Second, "measured `DURATION`, shared by the arms")
+	fs.DurationVar(&o.warmup, "warmup", 3*time.Second, "`DURATION` of load before it that is not measured, shared by the arms")
+	fs.StringVar(&o.arrival, "arrival", string(engine.Uniform), "how records are spaced: uniform or poisson (`PROCESS`)")
+	fs.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that makes poisson arrivals repeatable (default random)")
+	o.bind(fs)
+	fs.DurationVar(&o.block, "block", 5*time.Second, "longest `DURATION` of one arm's turn")
+	fs.IntVar(&o.maxBuffered, "max-buffered", 0, "records that may wait in a client; more are shed, which is a failure (default 5 s of load)")
+	fs.BoolVar(&o.closedLoop, "closed-loop", false, "send the next record when the last is answered; ignores --rate")
+	fs.IntVar(&o.concurrency, "concurrency", 1, "number of callers in a closed loop")
+	fs.StringVar(&o.assert, "assert", "", "exit with status 4 unless all `CLAIMS` hold, such as p99<10ms,loss==0")
+	settings.Alias(fs, "throughput", "rate")
+	arms := make([]string, 0, len(engine.Arms()))
+	for _, arm := range engine.Arms() {
+		arms = append(arms, string(arm))
+	}
+	bindCompletions(g, cmd, map[string][]string{
+		"acks":    append([]string{"all,1,0"}, arms...),
+		"arrival": {string(engine.Uniform), string(engine.Poisson)},
+	})
+	return cmd
+}
+
+func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
+	arms, err := engine.ParseArms(o.acks)
+	if err != nil {
+		return engine.Config{}, nil, usage(err)
+	}
+	arrival, err := engine.ParseArrival(strings.ToLower(o.arrival))
+	if err != nil {
+		return engine.Config{}, nil, usage(err)
+	}
+	claims, err := engine.ParseAssertions(o.assert)
+	if err != nil {
+		return engine.Config{}, nil, usage(err)
+	}
+	warmup := o.warmup
+	if warmup == 0 {
+		warmup = -1 // the engine's zero is its default
+	}
+	return engine.Config{
+		Arms: arms, Rate: float64(o.rate), Arrival: arrival, Seed: o.seed,
+		Duration: o.duration, Warmup: warmup, Block: o.block,
+		ClosedLoop: o.closedLoop, Concurrency: o.concurrency, MaxBuffered: o.maxBuffered,
+	}, claims, nil
+}
+
+func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version string) error {
+	config, claims, err := o.config()
+	if err != nil {
+		return err
+	}
+	if config.Target, err = o.target(ctx, g, version); err != nil {
+		return err
+	}
+	line := newProgress(g)
+	config.OnProgress = line.show
+	report, err := engine.Run(ctx, config)
+	line.end()
+	if report == nil {
+		return usage(err)
+	}
+	broken := report.Assert(claims)
+	return finish(g, acksAllResult(report), outcome{
+		interrupted: report.Interrupted, verification: report.Verification, broken: broken,
+	}, err)
+}

@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	engine "github.com/chronik-project/chronik/internal/bench"
+	"github.com/chronik-project/chronik/internal/cli/out"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what is printed now into testdata")
+
+// golden compares got with a file. Of -o json and tsv, fields may be added,
+// never changed: scripts read them.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *rewrite {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (go test -rewrite accepts it); got:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+func of[T any](v T) *T { return &v }
+
+// quantiles makes a plausible set around a median, in microseconds.
+func quantiles(count int64, p50 float64) engine.Quantiles {
+	return engine.Quantiles{
+		Count: count, P50: of(p50), P90: of(2 * p50), P99: of(4 * p50), P999: of(8 * p50), Max: of(10 * p50),
+	}
+}
+
+// sampleReport is a run in which a record was lost and some failed.
+func sampleReport() *engine.Report {
+	arm := func(acks engine.Arm, latencyOf string, p50 float64, acked *int64, byCode map[string]int64) engine.ArmReport {
+		failed := int64(0)
+		for _, n := range byCode {
+			failed += n
+		}
+		return engine.ArmReport{
+			Acks: acks, LatencyOf: latencyOf, MeasuredMillis: 3333, OfferedPerSecond: of(1000.0), AchievedPerSecond: 999.1,
+			Offered: 3333, Sent: 3333 - byCode[engine.FailureShed], Acked: acked, Errors: failed, ErrorsByCode: byCode,
+			Response: quantiles(3333-failed, p50), Service: quantiles(3333-failed, p50-30), Lateness: quantiles(3333, 30), Valid: true,
+		}
+	}
+	partition := engine.PartitionState{Partition: 0, Leader: 1, Replicas: []int32{1, 2, 3}, ISR: []int32{1, 2, 3}}
+	lost := engine.Counts{Acked: 6660, ReadBack: 9992, Lost: 1, UnackedPresent: 3333, UnackedMissing: 6}
+	return &engine.Report{
+		Load: engine.LoadOpen, Started: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		Settings: engine.Settings{
+			RatePerSecond: of(1000.0), Arrival: of(engine.Uniform), DurationMillis: 10_000, WarmupMillis: 3000,
+			BlockMillis: 833, BlocksPerArm: 4, RecordBytes: 1024, Producers: 1, Compression: "none",
+			InflightPerBroker: 5, Partitioner: "round-robin", Attempts: "1; all+idempotent retries", MaxBuffered: 10_000, AckTimeoutMillis: 10_000,
+		},
+		Arms: []engine.ArmReport{
+			arm(engine.AcksAll, engine.LatencyOfAck, 1920, of(int64(3327)), map[string]int64{"NOT_ENOUGH_REPLICAS": 4, engine.FailureShed: 2}),
+			arm(engine.AcksLeader, engine.LatencyOfAck, 880, of(int64(3333)), map[string]int64{}),
+			arm(engine.AcksNone, engine.LatencyOfSend, 40, nil, map[string]int64{}),
+		},
+		Blocks: []engine.BlockReport{{
+			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
+		}},
+		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}},
+		Generator: engine.Generator{LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
+		Verification: &engine.Verification{
+			Counts: lost, Complete: true, Arms: map[string]engine.Counts{"all": lost},
+			Problems: []engine.Problem{{Kind: "lost", Acks: "all", Partition: 3, Offset: 77, Producer: 0, Sequence: 465, Detail: "acked at this offset, and never read"}},
+		},
+		Environment: engine.Environment{
+			Client: engine.ClientEnvironment{
+				Chronik: of("0.4.0"), FranzGo: of("v1.22.2"), Go: "go1.26.8", OS: "linux", Arch: "amd64",
+				Kernel: of("6.18.0"), CPUModel: of("Example CPU"), CPUs: 2, GOMAXPROCS: 2, ClockSource: of("tsc"), MemoryBytes: of(int64(1 << 34)),
+			},
+			Cluster: engine.ClusterEnvironment{
+				ID: of("Xb3kQ"), Controller: of(int32(1)),
+				Brokers: []engine.BrokerEnvironment{{ID: 1, Host: "127.0.0.1", Port: 9092, APIs: of("v4.0"), DataDir: of("/data/1"), Filesystem: of("ext4")}},
+			},
+			Topic: engine.TopicEnvironment{
+				Name: "chronik-bench-7f3a0001", ID: of("6b1fAAAAAAAAAAAAAAAAAA"), Temporary: true, Partitions: 6, ReplicationFactor: of(3),
+				MinInsync: of("2"), Flush: of("fsync"), Configs: map[string]*string{"min.insync.replicas": of("2")},
+			},
+			ISR: engine.ISREnvironment{
+				Start: []engine.PartitionState{partition}, End: []engine.PartitionState{partition}, FullShare: of(1.0), Smallest: of(3),
+			},
+		},
+		Assertions: []engine.Assertion{{Text: "p99<10ms", Holds: true, Detail: "acks=all: 7.68ms, acks=1: 3.52ms"}, {Text: "loss==0", Detail: "loss is 1"}},
+		Warnings:   []string{"acks=all: 6 of 3333 records failed; the quantiles leave them out"},
+	}
+}
+
+func sampleProduceReport() *engine.ProduceReport {
+	r := sampleReport()
+	return &engine.ProduceReport{
+		Started: r.Started,
+		Settings: engine.ProduceSettings{
+			Acks: engine.AcksAllIdempotent, Records: 1_000_000, WarmupRecords: 10_000, RecordBytes: 1024, Producers: 1,
+			LingerMicros: 10_000, Compression: "snappy", Partitioner: "client default (sticky)", AckTimeoutMillis: 10_000,
+		},
+		Sent: 1_000_000, Acked: of(int64(1_000_000)), ErrorsByCode: map[string]int64{},
+		Millis: 4812.7, RecordsPerSecond: 207783.6, MBPerSecond: 212.8, Ack: quantiles(1_000_000, 42_000),
+		Verification: &engine.Verification{
+			Counts: engine.Counts{Acked: 1_010_000, ReadBack: 1_010_000}, OK: true, Complete: true,
+			Arms: map[string]engine.Counts{}, Problems: []engine.Problem{},
+		},
+		Environment: r.Environment, Warnings: []string{},
+	}
+}
+
+func TestResultsAreGolden(t *testing.T) {
+	t.Parallel()
+	interrupted := sampleReport()
+	interrupted.Interrupted, interrupted.Load, interrupted.Verification = true, engine.LoadClosed, nil
+	interrupted.Settings.RatePerSecond, interrupted.Settings.Arrival, interrupted.Settings.Concurrency = nil, nil, of(16)
+	invalid := sampleReport()
+	invalid.Generator.Valid, invalid.Generator.Reason = false, of("acks=all: the generator was late by 3ms at p99; at most 1ms would do")
+	invalid.Verification.Complete, invalid.Verification.Lost, invalid.Verification.Unverified = false, 0, 1
+	invalid.Verification.Reason = "partition 3: the broker returns nothing more"
+	tests := []struct {
+		name   string
+		result *out.Result
+		format out.Format
+	}{
+		{name: "acks_all.txt", result: acksAllResult(sampleReport()), format: out.Table},
+		{name: "acks_all_wide.txt", result: acksAllResult(sampleReport()), format: out.Wide},
+		{name: "acks_all.json", result: acksAllResult(sampleReport()), format: out.JSON},
+		{name: "acks_all.tsv", result: acksAllResult(sampleReport()), format: out.TSV},
+		{name: "acks_all_interrupted.txt", result: acksAllResult(interrupted), format: out.Table},
+		{name: "acks_all_invalid.txt", result: acksAllResult(invalid), format: out.Table},
+		{name: "produce.txt", result: produceResult(sampleProduceReport()), format: out.Table},
+		{name: "produce.json", result: produceResult(sampleProduceReport()), format: out.JSON},
+		{name: "produce.tsv", result: produceResult(sampleProduceReport()), format: out.TSV},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var buf bytes.Buffer
+			now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 30, 0, time.UTC) }
+			if err := out.Print(&buf, out.Options{Format: tt.format, Now: now}, tt.result); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, tt.name, buf.Bytes())
+		})
+	}
+}
