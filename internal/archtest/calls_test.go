@@ -13,7 +13,9 @@ var forbiddenCalls = []struct {
 	imported, prefix, instead string
 }{
 	{imported: "fmt", prefix: "Print", instead: "write to the io.Writer that was given"},
-	{imported: "log", prefix: "", instead: "use the injected slog.Logger"},
+	{imported: "log", prefix: "Fatal", instead: "return an error"},
+	{imported: "log", prefix: "Panic", instead: "return an error"},
+	{imported: "log", prefix: "Print", instead: "use the injected slog.Logger"},
 	{imported: "time", prefix: "Sleep", instead: "wait on a timer in a select, so that the wait can be cancelled"},
 	{imported: "os", prefix: "Exit", instead: "return an error; only main exits"},
 }

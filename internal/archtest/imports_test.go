@@ -45,7 +45,7 @@ var mayImport = map[string]string{
 
 	"replication": "cluster partition peer record status",
 
-	"api":        "cluster meta partition record status wire",
+	"api":        "cluster partition producer record status wire",
 	"controller": "cluster meta peer",
 
 	"server": "api cluster controller meta partition peer record replication segment status vfs wal wire",
