@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -65,6 +68,10 @@ func (o Options) withDefaults() Options {
 	if len(o.Seeds) == 0 {
 		o.Seeds = []string{DefaultSeed}
 	}
+	o.Seeds = slices.Clone(o.Seeds)
+	for i, seed := range o.Seeds {
+		o.Seeds[i] = withPort(seed)
+	}
 	if o.ClientID == "" {
 		o.ClientID = "chronik"
 	}
@@ -78,6 +85,14 @@ func (o Options) withDefaults() Options {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
 	return o
+}
+
+// withPort adds Kafka's port to an address without one.
+func withPort(address string) string {
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return address
+	}
+	return net.JoinHostPort(strings.Trim(address, "[]"), "9092")
 }
 
 // ClientOpts returns the options as the protocol library takes them, for
@@ -98,6 +113,7 @@ func (o Options) clientOpts(a *attempts) ([]kgo.Opt, error) {
 		kgo.Dialer(a.dial),
 		kgo.RetryTimeout(o.RetryTimeout),
 		kgo.MetadataMinAge(50 * time.Millisecond), // an admin waits for changes it made itself
+		kgo.RequestTimeoutOverhead(brokerTimeout),
 	}
 	if mechanism != nil {
 		opts = append(opts, kgo.SASL(mechanism))
@@ -114,12 +130,35 @@ type Client struct {
 	adm      *kadm.Client
 	attempts *attempts
 	seeds    []string
+
+	mu   sync.Mutex
+	home *kgo.Broker // guarded by mu; a seed that answered
 }
 
 // Open connects to the first seed that answers. When none does, the error is
 // an UnreachableError with what happened at each address.
 func Open(ctx context.Context, o Options) (*Client, error) {
 	o = o.withDefaults()
+	probe, err := dial(o)
+	if err != nil {
+		return nil, err
+	}
+	defer probe.Close()
+	first, err := probe.firstSeed(ctx)
+	if err != nil {
+		return nil, probe.connectError(ctx, err)
+	}
+	// The library asks its seeds in order. With the one that answers in front,
+	// a seed that accepts connections and says nothing (a frozen broker, which
+	// is what people come here to find) delays nothing.
+	seeds := slices.Clone(o.Seeds)
+	seeds[0], seeds[first] = seeds[first], seeds[0]
+	o.Seeds = seeds
+	return dial(o)
+}
+
+// dial makes a client; it connects when it is used.
+func dial(o Options) (*Client, error) {
 	a := newAttempts(o)
 	opts, err := o.clientOpts(a)
 	if err != nil {
@@ -127,14 +166,9 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	kafka, err := kgo.NewClient(opts...)
 	if err != nil {
-		return nil, fmt.Errorf("client options: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidOptions, err)
 	}
-	c := &Client{kafka: kafka, adm: kadm.NewClient(kafka), attempts: a, seeds: o.Seeds}
-	if err := kafka.Ping(ctx); err != nil {
-		kafka.Close()
-		return nil, c.connectError(ctx, err)
-	}
-	return c, nil
+	return &Client{kafka: kafka, adm: kadm.NewClient(kafka), attempts: a, seeds: o.Seeds}, nil
 }
 
 // Close ends all connections.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // minInsyncKey is the topic setting that says how many replicas must hold a
@@ -22,46 +22,52 @@ type Config struct {
 	Default bool `json:"default"`
 }
 
-// topicConfigs returns the settings of topics, or why they cannot be read.
+// topicConfigs returns the settings of topics. With an error it returns what
+// could be read all the same.
 func (c *Client) topicConfigs(ctx context.Context, names []string) (map[string][]Config, error) {
 	if len(names) == 0 {
 		return nil, nil // nothing asked, nothing known
 	}
-	described, err := c.adm.DescribeTopicConfigs(ctx, names...)
-	if err != nil && len(described) == 0 {
+	answer, err := c.any(ctx, func() kmsg.Request { return configsRequest(names) })
+	if err != nil {
 		return nil, c.connectError(ctx, err)
 	}
-	all := make(map[string][]Config, len(described))
+	all := make(map[string][]Config, len(names))
 	var failed error
-	for _, resource := range described {
-		if resource.Err != nil {
-			failed = &Error{Subject: topicSubject(resource.Name), Message: resource.ErrMessage, Err: resource.Err}
+	for _, resource := range answer.(*kmsg.DescribeConfigsResponse).Resources {
+		if err := codeError(topicSubject(resource.ResourceName), resource.ErrorCode, resource.ErrorMessage); err != nil {
+			failed = err
 			continue
 		}
-		all[resource.Name] = configRows(resource.Configs)
+		all[resource.ResourceName] = configRows(resource.Configs)
 	}
 	return all, failed
 }
 
-func configRows(configs []kadm.Config) []Config {
+func configsRequest(names []string) kmsg.Request {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, name := range names {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		req.Resources = append(req.Resources, resource)
+	}
+	return req
+}
+
+func configRows(configs []kmsg.DescribeConfigsResponseResourceConfig) []Config {
 	rows := make([]Config, 0, len(configs))
 	for _, config := range configs {
-		source, isDefault := configSource(config)
-		rows = append(rows, Config{Name: config.Key, Value: config.Value, Source: source, Default: isDefault})
+		row := Config{Name: config.Name, Value: config.Value, Source: "default", Default: true}
+		switch config.Source {
+		case kmsg.ConfigSourceDynamicTopicConfig:
+			row.Source, row.Default = "topic", false
+		case kmsg.ConfigSourceDynamicBrokerConfig, kmsg.ConfigSourceDynamicDefaultBrokerConfig, kmsg.ConfigSourceStaticBrokerConfig:
+			row.Source = "broker"
+		}
+		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b Config) int { return strings.Compare(a.Name, b.Name) })
 	return rows
-}
-
-func configSource(config kadm.Config) (source string, isDefault bool) {
-	switch name := config.Source.String(); name {
-	case "DYNAMIC_TOPIC_CONFIG":
-		return "topic", false
-	case "DYNAMIC_BROKER_CONFIG", "DYNAMIC_DEFAULT_BROKER_CONFIG", "STATIC_BROKER_CONFIG":
-		return "broker", true
-	default:
-		return "default", true
-	}
 }
 
 // minInsync returns the setting, or nil when it is not among them.

@@ -13,6 +13,7 @@ import (
 type Attempt struct {
 	Address string
 	Err     error // nil: connected
+	Answer  error // why a connection led to no answer; nil when Err is set
 }
 
 // attempts dials, and remembers the last outcome at each address: "no broker
@@ -24,11 +25,12 @@ type attempts struct {
 
 	mu    sync.Mutex
 	order []string         // guarded by mu; addresses in the order first tried
-	last  map[string]error // guarded by mu
+	last  map[string]error // guarded by mu; how dialling ended
+	said  map[string]error // guarded by mu; how the request after it ended
 }
 
 func newAttempts(o Options) *attempts {
-	return &attempts{timeout: o.DialTimeout, tls: o.TLS, open: o.Dial, last: make(map[string]error)}
+	return &attempts{timeout: o.DialTimeout, tls: o.TLS, open: o.Dial, last: make(map[string]error), said: make(map[string]error)}
 }
 
 func (a *attempts) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -74,16 +76,20 @@ func (a *attempts) list() []Attempt {
 	defer a.mu.Unlock()
 	all := make([]Attempt, 0, len(a.order))
 	for _, address := range a.order {
-		all = append(all, Attempt{Address: address, Err: a.last[address]})
+		attempt := Attempt{Address: address, Err: a.last[address]}
+		if attempt.Err == nil {
+			attempt.Answer = a.said[address]
+		}
+		all = append(all, attempt)
 	}
 	return all
 }
 
-// failed returns the last error at address, if dialling it failed last time.
-func (a *attempts) failed(address string) error {
+// answered notes why a request to address failed.
+func (a *attempts) answered(address string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last[address]
+	a.said[address] = err
 }
 
 // strangers returns failed addresses that are not seeds: a broker answered

@@ -16,20 +16,16 @@ const elrPage = 2000
 // without it leaves the map empty, and the ELR unknown.
 func (c *Client) eligibleLeaders(ctx context.Context, chosen []selected) map[topicPartition][]int32 {
 	elr := make(map[topicPartition][]int32)
-	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
-	req.ResponsePartitionLimit = elrPage
-	for _, name := range distinctTopics(chosen) {
-		topic := kmsg.NewDescribeTopicPartitionsRequestTopic()
-		topic.Topic = name
-		req.Topics = append(req.Topics, topic)
-	}
+	names := distinctTopics(chosen)
 	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
+	var cursor *kmsg.DescribeTopicPartitionsRequestCursor
 	for {
-		resp, err := req.RequestWith(ctx, c.kafka)
+		answer, err := c.any(ctx, func() kmsg.Request { return elrRequest(names, cursor) })
 		if err != nil {
 			return elr
 		}
+		resp := answer.(*kmsg.DescribeTopicPartitionsResponse)
 		for _, topic := range resp.Topics {
 			if topic.Topic == nil || topic.ErrorCode != 0 {
 				continue
@@ -40,13 +36,24 @@ func (c *Client) eligibleLeaders(ctx context.Context, chosen []selected) map[top
 				}
 			}
 		}
-		if resp.NextCursor == nil || !advances(req.Cursor, resp.NextCursor) {
+		if resp.NextCursor == nil || !advances(cursor, resp.NextCursor) {
 			return elr
 		}
-		cursor := kmsg.NewDescribeTopicPartitionsRequestCursor()
-		cursor.Topic, cursor.Partition = resp.NextCursor.Topic, resp.NextCursor.Partition
-		req.Cursor = &cursor
+		next := kmsg.NewDescribeTopicPartitionsRequestCursor()
+		next.Topic, next.Partition = resp.NextCursor.Topic, resp.NextCursor.Partition
+		cursor = &next
 	}
+}
+
+func elrRequest(names []string, cursor *kmsg.DescribeTopicPartitionsRequestCursor) kmsg.Request {
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	req.ResponsePartitionLimit, req.Cursor = elrPage, cursor
+	for _, name := range names {
+		topic := kmsg.NewDescribeTopicPartitionsRequestTopic()
+		topic.Topic = name
+		req.Topics = append(req.Topics, topic)
+	}
+	return req
 }
 
 // advances keeps a broker that repeats its cursor from holding us for ever.

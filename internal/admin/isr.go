@@ -112,10 +112,6 @@ type ISRReport struct {
 	Notes []string
 }
 
-// brokerTimeout bounds what one broker may take to answer, so that a frozen
-// one costs its own numbers and not the whole report.
-const brokerTimeout = 5 * time.Second
-
 // movedAttempts is how often leaders are looked up again when one answers that
 // it leads no more: an election is short, a report in the middle of it is of
 // no use.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Selector names a topic, or one partition of it.
@@ -73,11 +75,47 @@ type Problem struct {
 // spares a second question for "did you mean", and no request can create a
 // topic by asking about it.
 func (c *Client) metadata(ctx context.Context) (kadm.Metadata, error) {
-	md, err := c.adm.Metadata(ctx)
+	resp, err := c.any(ctx, func() kmsg.Request {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = nil // all of them
+		return req
+	})
 	if err != nil {
 		return kadm.Metadata{}, c.connectError(ctx, err)
 	}
-	return md, nil
+	return metadataOf(resp.(*kmsg.MetadataResponse)), nil
+}
+
+// metadataOf gives a response the shape of package kadm, whose own request
+// goes to a broker of its choice and waits for it.
+func metadataOf(resp *kmsg.MetadataResponse) kadm.Metadata {
+	md := kadm.Metadata{Controller: resp.ControllerID, Topics: make(kadm.TopicDetails)}
+	if resp.ClusterID != nil {
+		md.Cluster = *resp.ClusterID
+	}
+	for _, b := range resp.Brokers {
+		md.Brokers = append(md.Brokers, kgo.BrokerMetadata{NodeID: b.NodeID, Port: b.Port, Host: b.Host, Rack: b.Rack})
+	}
+	slices.SortFunc(md.Brokers, func(a, b kgo.BrokerMetadata) int { return int(a.NodeID) - int(b.NodeID) })
+	for _, t := range resp.Topics {
+		if t.Topic == nil {
+			continue
+		}
+		topic := kadm.TopicDetail{
+			Topic: *t.Topic, ID: t.TopicID, IsInternal: t.IsInternal,
+			Partitions: make(kadm.PartitionDetails), Err: kerr.ErrorForCode(t.ErrorCode),
+		}
+		for _, p := range t.Partitions {
+			topic.Partitions[p.Partition] = kadm.PartitionDetail{
+				Topic: *t.Topic, Partition: p.Partition,
+				Leader: p.Leader, LeaderEpoch: p.LeaderEpoch,
+				Replicas: p.Replicas, ISR: p.ISR, OfflineReplicas: p.OfflineReplicas,
+				Err: kerr.ErrorForCode(p.ErrorCode),
+			}
+		}
+		md.Topics[*t.Topic] = topic
+	}
+	return md
 }
 
 // selected is one partition that a query asks about.
@@ -153,18 +191,15 @@ func (c *Client) TopicNames(ctx context.Context) ([]string, error) {
 
 // Brokers returns the ids of the brokers that the cluster reports, sorted.
 func (c *Client) Brokers(ctx context.Context) ([]int32, error) {
-	md, err := c.adm.BrokerMetadata(ctx)
+	md, err := c.metadata(ctx)
 	if err != nil {
-		return nil, c.connectError(ctx, err)
+		return nil, err
 	}
 	return md.Brokers.NodeIDs(), nil
 }
 
 // ClusterID returns the id that the brokers report.
 func (c *Client) ClusterID(ctx context.Context) (string, error) {
-	md, err := c.adm.BrokerMetadata(ctx)
-	if err != nil {
-		return "", c.connectError(ctx, err)
-	}
-	return md.Cluster, nil
+	md, err := c.metadata(ctx)
+	return md.Cluster, err
 }

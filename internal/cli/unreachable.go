@@ -15,28 +15,33 @@ import (
 
 // explainUnreachable returns the message, and one line for each address tried.
 func explainUnreachable(e *admin.UnreachableError) (string, []string) {
-	if len(e.Attempts) == 1 && len(e.Seeds) == 1 {
-		if a := e.Attempts[0]; a.Err != nil {
-			return fmt.Sprintf("cannot connect to %s: %s", a.Address, dialReason(a.Err)), nil
-		}
-	}
 	if len(e.Attempts) == 0 {
 		return fmt.Sprintf("cannot connect to %s: %v", strings.Join(e.Seeds, ", "), e.Err), nil
 	}
 	var details []string
 	answered := false
 	for _, a := range e.Attempts {
-		if a.Err == nil {
+		switch {
+		case a.Err != nil:
+			details = append(details, a.Address+"  "+dialReason(a.Err))
+		case a.Answer != nil:
 			answered = true
-			details = append(details, a.Address+"  connected, then: "+e.Err.Error())
-			continue
+			details = append(details, a.Address+"  connected, then: "+a.Answer.Error())
+		default:
+			answered = true
+			details = append(details, a.Address+"  connected")
 		}
-		details = append(details, a.Address+"  "+dialReason(a.Err))
 	}
-	if answered {
+	switch {
+	case len(details) == 1 && !answered:
+		return fmt.Sprintf("cannot connect to %s: %s", e.Attempts[0].Address, dialReason(e.Attempts[0].Err)), nil
+	case len(details) == 1:
+		return fmt.Sprintf("no Kafka broker answered at %s: %v", e.Attempts[0].Address, e.Err), nil
+	case answered:
 		return "no broker answered a Kafka request", details
+	default:
+		return "cannot connect to any of " + strings.Join(e.Seeds, ", "), details
 	}
-	return "cannot connect to any of " + strings.Join(e.Seeds, ", "), details
 }
 
 // dialReason shortens a dial error to its cause: the address is said already.
@@ -62,6 +67,9 @@ func unreachableHints(g *globals.Globals, e *admin.UnreachableError) []string {
 			"start it with --advertise HOST:PORT that clients can reach", strangers[0].Address)}
 	}
 	for _, a := range e.Attempts {
+		if a.Err == nil && g.Security.User != "" {
+			return []string{"the broker closed the connection: check --user, --password and --sasl-mechanism; if the listener is encrypted, add --tls"}
+		}
 		if a.Err == nil && !g.Security.TLS {
 			return []string{"something listens there but does not answer like a Kafka broker; if the listener is encrypted, add --tls"}
 		}
