@@ -166,7 +166,7 @@ func (s *State) lacks(r *replica, t time.Duration) string {
 	case !s.keepsUp(r, t):
 		return fmt.Sprintf("not caught up within %s, %d records behind", s.o.JoinLagMax, s.end-r.durable)
 	default:
-		return fmt.Sprintf("must stay caught up for %s, after leaving %d times in %s and %d failed joins",
+		return fmt.Sprintf("must stay caught up for %s, after leaving %d times in %s and failing to join %d times",
 			s.joinWait(r, t), r.leaves.within(s.o.FlapWindow, t), s.o.FlapWindow, r.join.failures)
 	}
 }

@@ -7,7 +7,8 @@ import (
 
 // reviewJoins decides for which followers outside the in-sync set the high
 // watermark waits, so that they can join it at all: under steady traffic, one
-// that is not waited for is always just behind (K14, R15).
+// that is not waited for is always just behind (K14, R15). It waits for nobody
+// whose join could not be proposed now, and not for long.
 func (s *State) reviewJoins(t time.Duration) {
 	for i := range s.replicas {
 		r := &s.replicas[i]
@@ -16,7 +17,11 @@ func (s *State) reviewJoins(t time.Duration) {
 		}
 		if r.join.pending {
 			if t-r.join.marked >= s.o.JoinAbandon {
-				s.abandon(r)
+				if !s.joinable(r) { // otherwise another proposal was in its way
+					r.join.failures++
+				}
+				r.drop()
+				r.join.steady = unknown
 				s.advance(i, t)
 			}
 			continue
@@ -28,8 +33,7 @@ func (s *State) reviewJoins(t time.Duration) {
 		if r.join.steady == unknown {
 			r.join.steady = t
 		}
-		// While another proposal is in flight this one could not be sent.
-		if !s.flight.active && t-r.join.steady >= s.joinWait(r, t) {
+		if s.flight.ready(t) && t-r.join.steady >= s.joinWait(r, t) {
 			r.join.pending, r.join.marked = true, t
 		}
 	}
@@ -43,7 +47,7 @@ func (s *State) keepsUp(r *replica, t time.Duration) bool {
 
 // joinWait is how long the follower must have kept up before it is waited for:
 // nothing at first, then twice as long with every further departure and every
-// join that failed.
+// time that it was waited for in vain.
 func (s *State) joinWait(r *replica, t time.Duration) time.Duration {
 	n := max(0, r.leaves.within(s.o.FlapWindow, t)-1) + r.join.failures
 	if n == 0 {
@@ -51,13 +55,6 @@ func (s *State) joinWait(r *replica, t time.Duration) time.Duration {
 	}
 	const maxShift = 16 // beyond any sensible RejoinWaitMax, far below overflow
 	return min(time.Second<<min(n, maxShift), s.o.RejoinWaitMax)
-}
-
-// abandon stops to wait for a follower that did not manage to join.
-func (s *State) abandon(r *replica) {
-	r.drop()
-	r.join.failures++
-	r.join.steady = unknown
 }
 
 // joined notes that the follower is a member now.

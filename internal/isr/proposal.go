@@ -94,7 +94,7 @@ func (s *State) Tick(now time.Time) (p Proposal, due bool) {
 	if f.active {
 		return f.again(t, s.o.ResolveTimeout)
 	}
-	if t < f.hold {
+	if !f.ready(t) {
 		return Proposal{}, false
 	}
 	if joiner, ok := s.joiner(); ok {
@@ -105,6 +105,9 @@ func (s *State) Tick(now time.Time) (p Proposal, due bool) {
 	}
 	return Proposal{}, false
 }
+
+// ready reports whether a new proposal may be made.
+func (f *flight) ready(t time.Duration) bool { return !f.active && t >= f.hold }
 
 // again hands out another copy of the proposal in flight if it is time to.
 func (f *flight) again(t, timeout time.Duration) (Proposal, bool) {
@@ -175,7 +178,7 @@ func (s *State) revert(t time.Duration) (moved bool) {
 	last := nobody
 	for i := range s.replicas {
 		if r := &s.replicas[i]; r.join.proposed {
-			s.abandon(r)
+			r.drop()
 			last = i
 		}
 	}

@@ -51,7 +51,7 @@ type join struct {
 	// steady is since when it has been connected, live, eligible and caught up.
 	steady time.Duration
 	marked time.Duration // since when it has been pending
-	// failures counts joins in a row that came to nothing.
+	// failures counts how often in a row it was waited for in vain.
 	failures int
 }
 

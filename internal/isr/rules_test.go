@@ -45,6 +45,7 @@ func TestHighWatermark(t *testing.T) {
 		{"alone, with a minimum of one", []cluster.BrokerID{1}, 1, 90, missing, missing, 0, 90},
 		{"too few members", []cluster.BrokerID{1}, 2, 90, 90, 90, 0, 0},
 		{"exactly enough members", []cluster.BrokerID{1, 3}, 2, 90, missing, 80, 0, 80},
+		{"the leader, even if the set lacks it", []cluster.BrokerID{2, 3}, 2, 30, 40, 70, 0, 30},
 		{"never back", []cluster.BrokerID{1, 2, 3}, 2, 90, 40, 70, 50, 50},
 		{"never beyond the log", []cluster.BrokerID{1}, 1, 200, missing, missing, 0, 100},
 	} {
@@ -64,6 +65,16 @@ func TestHighWatermark(t *testing.T) {
 				t.Errorf("moved is %t, high watermark went from %d to %d", moved, tt.known, s.HighWatermark())
 			}
 		})
+	}
+}
+
+// TestKnownWatermarkIsBounded starts a term with a high watermark that the
+// leader heard of and has no log for.
+func TestKnownWatermarkIsBounded(t *testing.T) {
+	t.Parallel()
+	s := lead(isr.Term{ISR: []cluster.BrokerID{1}, MinISR: 1, EndOffset: 100, HighWatermark: 150})
+	if got := s.HighWatermark(); got != 100 {
+		t.Errorf("high watermark %d, the log ends at 100", got)
 	}
 }
 
@@ -181,6 +192,31 @@ func TestProposalOutcomes(t *testing.T) {
 				t.Errorf("the high watermark waits for %v, want 3 in it: %t", s.MaximalISR(), tt.waits)
 			}
 		})
+	}
+}
+
+// TestOldProposalResolvesNothing hands in a late word of a proposal that another
+// one has followed.
+func TestOldProposalResolvesNothing(t *testing.T) {
+	t.Parallel()
+	s := lead(isr.Term{ISR: []cluster.BrokerID{1, 2}, MinISR: 2, EndOffset: 100, DurableEnd: 100, HighWatermark: 100})
+	s.SessionOpened(3, 2, 103, 100, start)
+	s.CaughtUpLive(3, 2, true, start)
+	old, _ := s.Tick(start)
+	s.Committed(2, []cluster.BrokerID{1, 2}, 2, start)
+	p, due := s.Tick(start.Add(50 * time.Millisecond))
+	if !due || p.Seq == old.Seq {
+		t.Fatalf("due %t: %+v after %+v", due, p, old)
+	}
+	s.Resolve(old, isr.OutcomeRejected, start)
+	other := p
+	other.Epoch++
+	s.Resolve(other, isr.OutcomeRejected, start)
+	if !slices.Contains(s.MaximalISR(), 3) {
+		t.Errorf("the high watermark waits for %v only", s.MaximalISR())
+	}
+	if s.Resolve(p, isr.OutcomeRejected, start); slices.Contains(s.MaximalISR(), 3) {
+		t.Errorf("the high watermark still waits for %v", s.MaximalISR())
 	}
 }
 
