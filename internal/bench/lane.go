@@ -107,12 +107,13 @@ func grace(ctx context.Context, limit, after time.Duration) (context.Context, co
 func (l *lane) openLoop(ctx context.Context, start time.Time, length time.Duration, recorders []*recorder) {
 	from := l.clock
 	l.clock += length
+	load := context.WithoutCancel(ctx) // records that are out may still end well
 	var senders sync.WaitGroup
 	for i, p := range l.producers {
 		senders.Go(func() {
 			nap := precisePacing()
 			pace(ctx, l.schedules[i], start, from, from+length, nap, func(due time.Time) {
-				p.offer(recorders[i], due, nil)
+				p.offer(load, recorders[i], due, nil)
 			})
 		})
 	}
@@ -121,13 +122,14 @@ func (l *lane) openLoop(ctx context.Context, start time.Time, length time.Durati
 
 // closedLoop sends the next record when the last one is answered.
 func (l *lane) closedLoop(ctx context.Context, end time.Time, concurrency int, recorders []*recorder) {
+	load := context.WithoutCancel(ctx) // records that are out may still end well
 	var callers sync.WaitGroup
 	for i := range concurrency {
 		callers.Go(func() {
 			p, rec := l.producers[i%len(l.producers)], recorders[i%len(l.producers)]
 			answered := make(chan struct{}, 1)
 			for now := time.Now(); now.Before(end) && ctx.Err() == nil; now = time.Now() {
-				p.offer(rec, now, answered)
+				p.offer(load, rec, now, answered)
 				select {
 				case <-answered:
 				case <-ctx.Done():

@@ -70,7 +70,7 @@ func (c Config) loadOptions() []kgo.Opt {
 // offer hands one record to the client without ever blocking: when the client
 // has no room, the record is shed. A client that blocked would slow the
 // schedule down and close the loop.
-func (p *producer) offer(rec *recorder, due time.Time, answered chan<- struct{}) {
+func (p *producer) offer(ctx context.Context, rec *recorder, due time.Time, answered chan<- struct{}) {
 	// The callers of a closed loop share the client: it must get the records
 	// in the order of their numbers, or the verifier would accuse the broker.
 	p.order.Lock()
@@ -80,7 +80,7 @@ func (p *producer) offer(rec *recorder, due time.Time, answered chan<- struct{})
 	f.due = due
 	rec.offering(due, f.sent)
 	f.record.Timestamp = f.sent
-	p.client.TryProduce(context.Background(), &f.record, f.promise)
+	p.client.TryProduce(ctx, &f.record, f.promise)
 }
 
 // push hands one record to the client and waits while the client has no room:

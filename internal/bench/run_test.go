@@ -177,7 +177,7 @@ func TestClosedLoopKeepsTheOrderOfItsCallers(t *testing.T) {
 	target.Partitions, target.RecordBytes = 1, StampBytes
 	report, err := Run(t.Context(), Config{
 		Target: target, Arms: []Arm{AcksLeader, AcksNone}, ClosedLoop: true, Concurrency: 16,
-		Duration: 500 * time.Millisecond, Warmup: -1,
+		Duration: 100 * time.Millisecond, Warmup: -1,
 	})
 	if err != nil {
 		t.Fatal(err)

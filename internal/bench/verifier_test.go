@@ -142,8 +142,10 @@ func TestVerifierFlagsEveryMutation(t *testing.T) {
 			},
 			want: with(func(c *Counts) { c.Corrupt = 1 }), broken: true, first: kindCorrupt,
 		},
-		{name: "lose everything", mutate: func([]seen) []seen { return nil },
-			want: Counts{Acked: 10, Lost: 10, UnackedMissing: 11}, broken: true, first: kindLost},
+		{
+			name: "lose everything", mutate: func([]seen) []seen { return nil },
+			want: Counts{Acked: 10, Lost: 10, UnackedMissing: 11}, broken: true, first: kindLost,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,21 +18,29 @@ import (
 	"github.com/chronik-project/chronik/internal/cli/globals"
 )
 
+// console is one command line's streams and flags.
+type console struct {
+	root     *cobra.Command
+	out, err bytes.Buffer
+}
+
+func newConsole() *console {
+	c := &console{root: &cobra.Command{Use: "chronik", SilenceUsage: true, SilenceErrors: true}}
+	g := globals.New(globals.IO{In: &bytes.Buffer{}, Out: &c.out, Err: &c.err})
+	g.Bind(c.root.PersistentFlags())
+	c.root.AddCommand(NewCommand(g, "test"))
+	return c
+}
+
 // run executes one bench command line against a fake cluster.
-func run(t *testing.T, ctx context.Context, cluster *kfake.Cluster, args string) (stdout, stderr string, status exit.Status) {
-	t.Helper()
-	var outBuf, errBuf bytes.Buffer
-	g := globals.New(globals.IO{In: &bytes.Buffer{}, Out: &outBuf, Err: &errBuf})
-	root := &cobra.Command{Use: "chronik", SilenceUsage: true, SilenceErrors: true}
-	g.Bind(root.PersistentFlags())
-	root.AddCommand(NewCommand(g, "test"))
+func (c *console) run(ctx context.Context, cluster *kfake.Cluster, args string) (stdout, stderr string, status exit.Status) {
 	line := append([]string{"bench"}, strings.Fields(args)...)
 	if cluster != nil {
 		line = append(line, "-B", strings.Join(cluster.ListenAddrs(), ","))
 	}
-	root.SetArgs(line)
-	err := root.ExecuteContext(ctx)
-	return outBuf.String(), errBuf.String(), exit.Of(err)
+	c.root.SetArgs(line)
+	err := c.root.ExecuteContext(ctx)
+	return c.out.String(), c.err.String(), exit.Of(err)
 }
 
 func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
@@ -79,7 +87,7 @@ func TestExitStatuses(t *testing.T) {
 			if tt.fault != nil {
 				cluster.Fault(*tt.fault)
 			}
-			stdout, stderr, got := run(t, t.Context(), cluster, tt.args)
+			stdout, stderr, got := newConsole().run(t.Context(), cluster, tt.args)
 			if got != tt.want || !strings.Contains(stderr, tt.stderr) {
 				t.Errorf("status %d, want %d; stderr, which is to have %q:\n%s", got, tt.want, tt.stderr, stderr)
 			}
@@ -114,7 +122,7 @@ func TestLostRecordsAreStatusFive(t *testing.T) {
 		}
 		return resp, nil, true
 	})
-	stdout, stderr, status := run(t, t.Context(), cluster, quick+"--acks all")
+	stdout, stderr, status := newConsole().run(t.Context(), cluster, quick+"--acks all")
 	if status != exit.VerificationFailed || !strings.Contains(stdout, "FAILED") || !strings.Contains(stderr, "verification failed") {
 		t.Errorf("status %d, want %d\n%s%s", status, exit.VerificationFailed, stdout, stderr)
 	}
@@ -122,7 +130,7 @@ func TestLostRecordsAreStatusFive(t *testing.T) {
 
 func TestNobodyThereIsStatusThree(t *testing.T) {
 	t.Parallel()
-	if _, _, status := run(t, t.Context(), nil, quick+"-B 127.0.0.1:1 --timeout 2s"); status != exit.Unreachable && status != exit.TimedOut {
+	if _, _, status := newConsole().run(t.Context(), nil, quick+"-B 127.0.0.1:1 --timeout 2s"); status != exit.Unreachable && status != exit.TimedOut {
 		t.Errorf("status %d, want %d", status, exit.Unreachable)
 	}
 }
@@ -134,7 +142,7 @@ func TestInterruptedRunPrintsItsReport(t *testing.T) {
 	defer cancel()
 	stop := time.AfterFunc(700*time.Millisecond, cancel)
 	defer stop.Stop()
-	stdout, _, status := run(t, ctx, cluster, "acks-all --acks all --rate 200 --duration 1h --warmup 0 -o json")
+	stdout, _, status := newConsole().run(ctx, cluster, "acks-all --acks all --rate 200 --duration 1h --warmup 0 -o json")
 	var got struct {
 		Schema string
 		Data   engine.Report

@@ -72,7 +72,8 @@ func produceGrid(r *engine.ProduceReport) out.Grid {
 		Rows: [][]out.Cell{{
 			out.Text(string(r.Settings.Acks)), out.Count(r.Sent), ackedCell, out.Count(r.Errors),
 			{Text: millis(milliseconds(r.Millis)), Raw: fmt.Sprint(r.Millis)},
-			rate(r.RecordsPerSecond), {Text: fmt.Sprintf("%.1f", r.MBPerSecond)},
+			rate(r.RecordsPerSecond),
+			{Text: fmt.Sprintf("%.1f", r.MBPerSecond)},
 			optMicros(r.Ack.P50), optMicros(r.Ack.P99),
 		}},
 	}

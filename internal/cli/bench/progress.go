@@ -30,8 +30,7 @@ func newProgress(g *globals.Globals) *progressLine {
 // show is called by the engine about four times a second.
 func (l *progressLine) show(p engine.Progress) {
 	if l.terminal {
-		// Errors of stderr have nowhere to go.
-		fmt.Fprintf(l.w, "\r%s\x1b[K", describe(p))
+		l.write("\r" + describe(p) + "\x1b[K")
 		l.dirty = true
 		return
 	}
@@ -39,16 +38,19 @@ func (l *progressLine) show(p engine.Progress) {
 		return
 	}
 	l.phase, l.printed = p.Phase, p.Elapsed
-	fmt.Fprintln(l.w, describe(p))
+	l.write(describe(p) + "\n")
 }
 
 // end clears the terminal's line before the result is printed.
 func (l *progressLine) end() {
 	if l.dirty {
-		fmt.Fprint(l.w, "\r\x1b[K")
+		l.write("\r\x1b[K")
 		l.dirty = false
 	}
 }
+
+// write ignores the error: there is nowhere to report that stderr is gone.
+func (l *progressLine) write(s string) { _, _ = io.WriteString(l.w, s) }
 
 // describe is one line such as
 // "measure acks=all  3.2s of 10s  3,200 sent, 3,198 acked, 0 failed  p99 1.9ms".
