@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,25 @@ func (w *window) at(pos int64, n int) ([]byte, error) {
 		}
 	}
 	return w.buf[pos-w.off:][:n], nil
+}
+
+// seek finds the first place from pos on where a frame can start: one whose
+// LSN field holds its position plus shift. It returns -1 if there is none.
+func (w *window) seek(pos, shift int64) (int64, error) {
+	for pos+frameHeaderBytes <= w.bytes {
+		p, err := w.at(pos, int(min(windowBytes, w.bytes-pos)))
+		if err != nil {
+			return -1, err
+		}
+		last := len(p) - frameHeaderBytes
+		for i := 0; i <= last; i += 8 {
+			if int64(binary.LittleEndian.Uint64(p[i+atLSN:])) == pos+int64(i)+shift {
+				return pos + int64(i), nil
+			}
+		}
+		pos += int64(last/8+1) * 8
+	}
+	return -1, nil
 }
 
 func (w *window) fill(pos int64, n int) error {

@@ -224,13 +224,18 @@ func (s *scanner) judgeDamaged() (err error) {
 // valid, for frames that are. They were torn off in the same round, unless one
 // says that s.end had been synced before.
 func (s *scanner) seek(w *window, f *fileInfo) error {
-	for pos := f.pos(s.end); pos+frameHeaderBytes <= w.bytes; pos += 8 {
+	for pos := f.pos(s.end); ; {
+		var err error
+		if pos, err = w.seek(pos, int64(f.start)-fileHeaderBytes); err != nil || pos < 0 {
+			return err
+		}
+		lsn := f.start + LSN(pos-fileHeaderBytes)
 		p, err := w.at(pos, frameHeaderBytes)
 		if err != nil {
 			return err
 		}
-		lsn := f.start + LSN(pos-fileHeaderBytes)
-		h, ok := decodeFrameHeader(p, lsn, w.bytes-pos)
+		pos += 8
+		h, ok := decodeFrameHeader(p, lsn, w.bytes-pos+8)
 		if !ok {
 			continue
 		}
@@ -248,5 +253,4 @@ func (s *scanner) seek(w *window, f *fileInfo) error {
 		}
 		pos += int64(valid.bytes()) - 8
 	}
-	return nil
 }
