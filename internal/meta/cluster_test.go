@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type quorum struct {
 	peers   []Peer
 	members map[cluster.BrokerID]*member
 	edit    func(*Options)
+	network func(id cluster.BrokerID) peer.Network
 }
 
 // member is a running broker's part.
@@ -36,6 +38,7 @@ type member struct {
 func newQuorum(t *testing.T, n int, edit func(*Options)) *quorum {
 	t.Helper()
 	q := &quorum{t: t, net: peer.NewMemNetwork(), dir: t.TempDir(), members: map[cluster.BrokerID]*member{}, edit: edit}
+	q.network = func(id cluster.BrokerID) peer.Network { return q.net.Host(host(id)) }
 	for id := range n {
 		q.peers = append(q.peers, Peer{ID: cluster.BrokerID(id + 1), Addr: fmt.Sprintf("b%d:9192", id+1)})
 	}
@@ -58,7 +61,7 @@ func (q *quorum) startOne(id cluster.BrokerID) {
 	m := &member{id: id, done: make(chan error, 1), served: make(chan error, 1)}
 	mux := peer.NewMux(peer.Options{Self: id, Incarnation: cluster.UUID{0: byte(id)}, ClusterID: func() string { return m.ClusterID() }})
 	o := Options{
-		Self: id, Peers: q.peers, Dir: filepath.Join(q.dir, host(id)), Mux: mux, Network: q.net.Host(host(id)),
+		Self: id, Peers: q.peers, Dir: filepath.Join(q.dir, host(id)), Mux: mux, Network: q.network(id),
 		OnStuck: func(err error) { q.t.Errorf("broker %d: %v", id, err) },
 		Logger:  slog.New(slog.NewTextHandler(testWriter{q.t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With(slog.Int("member", int(id))),
 	}
@@ -125,7 +128,7 @@ func (q *quorum) leader(ids ...cluster.BrokerID) *member {
 			votes[lead.Leader]++
 		}
 		for id, n := range votes {
-			if m := q.members[id]; m != nil && n == len(ids) {
+			if m := q.members[id]; m != nil && n == len(ids) && slices.Contains(ids, id) {
 				if lead, _ := m.Leadership(); lead.Self {
 					return m
 				}
@@ -190,7 +193,7 @@ func propose(t *testing.T, m *member, cmd cluster.Command) cluster.Result {
 // register proposes a broker, the smallest command with a visible effect.
 func register(t *testing.T, m *member, id cluster.BrokerID) {
 	t.Helper()
-	propose(t, m, cluster.RegisterBroker{Broker: cluster.Broker{ID: id, Incarnation: cluster.UUID{1: byte(id), 2: byte(id >> 8)}}})
+	propose(t, m, cluster.RegisterBroker{Broker: cluster.Broker{ID: id, Incarnation: cluster.UUID{0: 1, 1: byte(id), 2: byte(id >> 8)}}})
 }
 
 func hasBroker(id cluster.BrokerID) func(*cluster.Image) bool {

@@ -27,22 +27,12 @@ type gate struct {
 var (
 	_ raft.Transport   = (*gate)(nil)
 	_ raft.WithPreVote = (*gate)(nil)
-	_ raft.WithPeers   = (*gate)(nil)
 )
 
 // newGate returns a closed gate. Call run, and wait for it with shut.
 func newGate(t *raft.NetworkTransport) *gate {
 	return &gate{NetworkTransport: t, rpcs: make(chan raft.RPC), stop: make(chan struct{})}
 }
-
-// Connect is for transports that keep peers; this one dials when it must.
-func (*gate) Connect(raft.ServerAddress, raft.Transport) {}
-
-// Disconnect is the inverse of Connect.
-func (*gate) Disconnect(raft.ServerAddress) {}
-
-// DisconnectAll is Disconnect for everybody.
-func (*gate) DisconnectAll() {}
 
 // Consumer is where raft takes the messages of other members.
 func (g *gate) Consumer() <-chan raft.RPC { return g.rpcs }

@@ -65,6 +65,16 @@ type Options struct {
 	//
 	// The default is 8192.
 	SnapshotEntries uint64
+	// SnapshotInterval is how often the number of entries is looked at; it is
+	// randomised up to twice that.
+	//
+	// The default is 30 s.
+	SnapshotInterval time.Duration
+	// SegmentBytes is the size of the log's files, which are preallocated. The
+	// log is cut by whole files.
+	//
+	// The default is 16 MiB.
+	SegmentBytes int
 	// FS holds the two small files beside the log, which itself is on the
 	// operating system's file system.
 	//
@@ -100,6 +110,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SnapshotEntries == 0 {
 		o.SnapshotEntries = 8192
+	}
+	if o.SnapshotInterval <= 0 {
+		o.SnapshotInterval = 30 * time.Second
+	}
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 16 << 20
 	}
 	if o.FS == nil {
 		o.FS = vfs.OS()

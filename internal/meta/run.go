@@ -11,14 +11,13 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/vfs"
 )
 
 const (
-	// walSegmentBytes is the size of the log's preallocated files. A command
-	// takes some hundred bytes.
-	walSegmentBytes = 16 << 20
 	// keepSnapshots is how many snapshots stay on disk.
 	keepSnapshots = 2
 	// rpcTimeout bounds one message to another member.
@@ -92,16 +91,28 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 	return err
 }
 
-func (r *Raft) openLog() (*wal.WAL, error) {
+// diskLog is raft-wal together with the small database beside it, which
+// raft-wal opens but does not close.
+type diskLog struct {
+	*wal.WAL
+	db *metadb.BoltMetaDB
+}
+
+// Close closes both, so that the directory can be opened again.
+func (l diskLog) Close() error { return errors.Join(l.WAL.Close(), l.db.Close()) }
+
+func (r *Raft) openLog() (diskLog, error) {
 	dir := filepath.Join(r.o.Dir, "log")
-	if err := r.o.FS.MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("create metadata directory: %w", err)
+	if err := vfs.MkdirAllSync(r.o.FS, dir); err != nil {
+		return diskLog{}, fmt.Errorf("create metadata directory: %w", err)
 	}
-	logs, err := wal.Open(dir, wal.WithSegmentSize(walSegmentBytes), wal.WithLogger(newRaftLog(r.o.Logger)))
+	l := diskLog{db: &metadb.BoltMetaDB{}}
+	var err error
+	l.WAL, err = wal.Open(dir, wal.WithMetaStore(l.db), wal.WithSegmentSize(r.o.SegmentBytes), wal.WithLogger(newRaftLog(r.o.Logger)))
 	if err != nil {
-		return nil, fmt.Errorf("open metadata log %s: %w", dir, err)
+		return diskLog{}, errors.Join(fmt.Errorf("open metadata log %s: %w", dir, err), l.db.Close())
 	}
-	return logs, nil
+	return l, nil
 }
 
 func (r *Raft) config(hlog raftLog, notify chan<- bool) *raft.Config {
@@ -117,7 +128,7 @@ func (r *Raft) config(hlog raftLog, notify chan<- bool) *raft.Config {
 	c.BatchApplyCh = true
 	c.SnapshotThreshold = r.o.SnapshotEntries
 	c.TrailingLogs = r.o.SnapshotEntries
-	c.SnapshotInterval = 30 * time.Second
+	c.SnapshotInterval = r.o.SnapshotInterval
 	c.NotifyCh = notify
 	c.Logger = hlog
 	return c
