@@ -141,7 +141,7 @@ func TestFailuresHaveNames(t *testing.T) {
 		{name: "Kafka error", err: fmt.Errorf("partition 3: %w", kerr.NotEnoughReplicas), want: "NOT_ENOUGH_REPLICAS"},
 		{name: "no room", err: kgo.ErrMaxBuffered, want: FailureShed},
 		{name: "waited too long", err: kgo.ErrRecordTimeout, want: FailureTimeout},
-		{name: "no verdict", err: kgo.ErrRecordRetries, want: FailureGaveUp},
+		{name: "no verdict", err: kgo.ErrRecordRetries, want: FailureDisconnected},
 		{name: "client closed", err: kgo.ErrClientClosed, want: FailureAbandoned},
 		{name: "cancelled", err: context.Canceled, want: FailureAbandoned},
 		{name: "anything else", err: errors.New("boom"), want: FailureOther},

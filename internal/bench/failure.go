@@ -15,10 +15,9 @@ const (
 	FailureShed = "CLIENT_SHED"
 	// FailureTimeout is a record that waited too long for its turn or answer.
 	FailureTimeout = "CLIENT_TIMEOUT"
-	// FailureGaveUp is a record whose one attempt ended without a verdict: the
-	// connection broke, the leader moved, or the broker could not say whether
-	// the record is safe. It may be in the log or not.
-	FailureGaveUp = "CLIENT_GAVE_UP"
+	// FailureDisconnected is a record whose one attempt ended without an answer: the
+	// connection broke or could not be made. It may be in the log or not.
+	FailureDisconnected = "CLIENT_DISCONNECTED"
 	// FailureAbandoned is a record that was unanswered when the run ended.
 	FailureAbandoned = "CLIENT_ABANDONED"
 	// FailureOther is any other error of the client.
@@ -37,7 +36,7 @@ func failureName(err error) string {
 	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
 		return FailureTimeout
 	case errors.Is(err, kgo.ErrRecordRetries):
-		return FailureGaveUp
+		return FailureDisconnected
 	case errors.Is(err, kgo.ErrAborting), errors.Is(err, kgo.ErrClientClosed), errors.Is(err, context.Canceled):
 		return FailureAbandoned
 	default:

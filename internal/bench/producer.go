@@ -19,6 +19,7 @@ type producer struct {
 	partitions int32 // chosen in turn; 0 leaves the choice to the client
 	size       int   // bytes of a value
 	ledger     *ledger
+	tap        *tap       // nil where the client's own errors must do
 	order      sync.Mutex // held from taking a sequence number to handing its record over
 	flights    sync.Pool  // of *flight
 }
@@ -39,12 +40,17 @@ type flight struct {
 
 // newProducer opens the client of one producer.
 func (t *target) newProducer(arm Arm, partitions int32, opts ...kgo.Opt) (*producer, error) {
+	var listener *tap
+	if arm.Acknowledged() {
+		listener = newTap()
+		opts = append(opts, listener.dialer(t.client)...)
+	}
 	client, err := t.connect(opts...)
 	if err != nil {
 		return nil, err
 	}
 	p := &producer{
-		client: client, run: t.run, topic: t.topic, partitions: partitions,
+		client: client, tap: listener, run: t.run, topic: t.topic, partitions: partitions,
 		size: t.cfg.RecordBytes, ledger: newLedger(arm), id: uint32(len(t.ledgers)),
 	}
 	p.flights.New = func() any {
@@ -122,11 +128,23 @@ func (f *flight) end(r *kgo.Record, err error) {
 	}
 	p.flights.Put(f)
 	if err != nil {
-		rec.failedAs(failureName(err), due, now)
+		rec.failedAs(p.explain(err, partition, sent), due, now)
 	} else {
 		rec.succeeded(due, sent, now)
 	}
 	if answered != nil {
 		answered <- struct{}{} // has room: one record at a time
 	}
+}
+
+// explain names a failure. Where the client says only that it gave up, the
+// broker's answer decides.
+func (p *producer) explain(err error, partition int32, sent time.Time) string {
+	name := failureName(err)
+	if name == FailureDisconnected && p.tap != nil {
+		if told := p.tap.errorSince(partition, sent); told != nil {
+			return failureName(told)
+		}
+	}
+	return name
 }

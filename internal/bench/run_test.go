@@ -28,7 +28,7 @@ func fakeCluster(t *testing.T, brokers int, opts ...kfake.Opt) (*kfake.Cluster, 
 
 // quick is a configuration that a unit test can wait for.
 func quick(target Target) Config {
-	return Config{Target: target, Rate: 500, Duration: 600 * time.Millisecond, Warmup: 150 * time.Millisecond}
+	return Config{Target: target, Rate: 500, Duration: 320 * time.Millisecond, Warmup: 80 * time.Millisecond}
 }
 
 func topicsOf(t *testing.T, target Target) []string {
@@ -68,7 +68,7 @@ func TestAcksAllMeasuresAndVerifiesEveryArm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, arm := range report.Arms {
-		const want = 75 // 500/s for a quarter of 600 ms
+		const want = 40 // 500/s for a quarter of 320 ms
 		if arm.Acks != Arms()[i] || arm.Offered != want || arm.Sent != want || arm.Errors != 0 {
 			t.Errorf("arm %d is %+v, want %d records of acks=%s", i, arm, want, Arms()[i])
 		}
@@ -84,8 +84,8 @@ func TestAcksAllMeasuresAndVerifiesEveryArm(t *testing.T) {
 		}
 	}
 	v := report.Verification
-	if !v.OK || v.ReadBack != 4*75+report.Warmup.Records || v.Acked+v.UnackedPresent != v.ReadBack {
-		t.Errorf("verification is %+v, want %d records read back", v, 4*75+report.Warmup.Records)
+	if !v.OK || v.ReadBack != 4*40+report.Warmup.Records || v.Acked+v.UnackedPresent != v.ReadBack {
+		t.Errorf("verification is %+v, want %d records read back", v, 4*40+report.Warmup.Records)
 	}
 	if len(report.Blocks) != 16 || report.Blocks[0].Acks != AcksAll || report.Blocks[1].Acks != AcksLeader || report.Blocks[4].Acks != AcksAll {
 		t.Errorf("blocks are %+v, want four rounds of four arms in turn", report.Blocks)
@@ -147,26 +147,59 @@ func TestReportKeepsItsFieldNames(t *testing.T) {
 
 func TestFailuresAreCountedUnderTheirKafkaName(t *testing.T) {
 	t.Parallel()
+	tests := []struct {
+		err     *kerr.Error
+		present bool // the broker appends and cannot say so
+	}{
+		{err: kerr.NotEnoughReplicas},
+		{err: kerr.NotLeaderForPartition},
+		{err: kerr.NotEnoughReplicasAfterAppend, present: true},
+		{err: kerr.RequestTimedOut, present: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.err.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster, target := fakeCluster(t, 1)
+			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: tt.err, Count: -1})
+			c := quick(target)
+			c.Arms, c.Warmup, c.Duration = []Arm{AcksAll}, -1, 100*time.Millisecond
+			report, err := Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			arm := report.Arms[0]
+			if arm.ErrorsByCode[tt.err.Message] != arm.Offered || arm.Errors != arm.Offered || *arm.Acked != 0 || arm.Failure.Count != arm.Offered {
+				t.Errorf("arm is %+v, want all %d failed as %s", arm, arm.Offered, tt.err.Message)
+			}
+			if arm.Response.Count != 0 || arm.Response.P50 != nil {
+				t.Errorf("failed records are in the response times: %+v", arm.Response)
+			}
+			v := report.Verification
+			if !v.OK || (v.UnackedPresent > 0) != tt.present || v.UnackedPresent+v.UnackedMissing != arm.Offered {
+				t.Errorf("verification is %+v, want unacked records to be there: %t", v, tt.present)
+			}
+			if len(report.Warnings) == 0 {
+				t.Error("no warning")
+			}
+		})
+	}
+}
+
+func TestBrokenConnectionsAreCountedAsSuch(t *testing.T) {
+	t.Parallel()
 	cluster, target := fakeCluster(t, 1)
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return nil, errors.New("hang up"), true
+	})
 	c := quick(target)
-	c.Arms, c.Warmup = []Arm{AcksAll}, -1
+	c.Arms, c.Warmup, c.Duration = []Arm{AcksAll}, -1, 100*time.Millisecond
 	report, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	arm := report.Arms[0]
-	if arm.Errors != arm.Offered || arm.ErrorsByCode["NOT_ENOUGH_REPLICAS"] != arm.Offered || *arm.Acked != 0 || arm.Failure.Count != arm.Offered {
-		t.Errorf("arm is %+v, want all %d failed as NOT_ENOUGH_REPLICAS", arm, arm.Offered)
-	}
-	if arm.Response.Count != 0 || arm.Response.P50 != nil {
-		t.Errorf("failed records are in the response times: %+v", arm.Response)
-	}
-	if v := report.Verification; !v.OK || v.ReadBack != 0 || v.UnackedMissing != arm.Offered {
-		t.Errorf("verification is %+v", v)
-	}
-	if len(report.Warnings) == 0 {
-		t.Error("no warning")
+	if arm := report.Arms[0]; arm.ErrorsByCode[FailureDisconnected] != arm.Offered || arm.Offered == 0 {
+		t.Errorf("errors of %d records are %v, want %s", arm.Offered, arm.ErrorsByCode, FailureDisconnected)
 	}
 }
 
@@ -263,7 +296,7 @@ func TestTopicCanBeKeptAndUsedAgain(t *testing.T) {
 	t.Parallel()
 	_, target := fakeCluster(t, 1)
 	c := quick(target)
-	c.Arms, c.KeepTopic, c.Partitions = []Arm{AcksAll}, true, 2
+	c.Arms, c.KeepTopic, c.Partitions, c.Duration = []Arm{AcksAll}, true, 2, 200*time.Millisecond
 	first, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -208,7 +208,7 @@ func failuresOf(subject string, byCode map[string]int64, offered int64) []out.Fa
 var clientHints = map[string]string{
 	engine.FailureShed:    "the cluster fell too far behind the schedule: lower --rate, or allow more with --max-buffered",
 	engine.FailureTimeout: "chronik isr show says whether a follower holds acks back",
-	engine.FailureGaveUp:  "a connection broke, the leader moved, or the broker could not say: chronik isr show",
+	engine.FailureDisconnected: "a connection to a leader broke: chronik isr show says who leads now",
 }
 
 // verdict is the result of reading back in one line.
