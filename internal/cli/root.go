@@ -3,9 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chronik-project/chronik/internal/cli/bench"
+	"github.com/chronik-project/chronik/internal/cli/dev"
 	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/globals"
 	"github.com/chronik-project/chronik/internal/cli/isr"
@@ -19,6 +22,16 @@ const (
 	groupRun     = "run"
 	groupOperate = "operate"
 	groupOther   = "other"
+)
+
+// A command that only holds others is made runnable, so that it can refuse a
+// misspelt one; its usage line stays that of a group.
+const (
+	usageOfCobra = `{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}`
+	usageOfOurs = `
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} <command> [flags]{{else}}{{.UseLine}}{{end}}`
 )
 
 // NewRoot returns the command tree on g.
@@ -45,6 +58,7 @@ missing or differs, 124 --timeout passed, 130 interrupted.`,
 			return configure(g, cmd)
 		},
 	}
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), usageOfCobra, usageOfOurs, 1))
 	root.SetIn(g.In)
 	root.SetOut(g.Out)
 	root.SetErr(g.Err)
@@ -73,10 +87,13 @@ func addCommands(root *cobra.Command, g *globals.Globals, build Build) {
 		}
 		root.AddCommand(commands...)
 	}
+	version := build.withDefaults().Version
+	add(groupRun, dev.NewCommand(g, version))
 	add(groupOperate,
 		topic.NewCommand(g),
 		isr.NewCommand(g),
 		replication.NewCommand(g),
+		bench.NewCommand(g, version),
 	)
 	add(groupOther,
 		newErrors(g),

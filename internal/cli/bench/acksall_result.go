@@ -206,8 +206,8 @@ func failuresOf(subject string, byCode map[string]int64, offered int64) []out.Fa
 
 // clientHints say what to do about failures that no broker has a name for.
 var clientHints = map[string]string{
-	engine.FailureShed:    "the cluster fell too far behind the schedule: lower --rate, or allow more with --max-buffered",
-	engine.FailureTimeout: "chronik isr show says whether a follower holds acks back",
+	engine.FailureShed:         "the cluster fell too far behind the schedule: lower --rate, or allow more with --max-buffered",
+	engine.FailureTimeout:      "chronik isr show says whether a follower holds acks back",
 	engine.FailureDisconnected: "a connection to a leader broke: chronik isr show says who leads now",
 }
 

@@ -54,8 +54,8 @@ Without -p and -r the brokers decide. The settings of a chronik broker (-c):
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.Int32VarP(&o.partitions, "partitions", "p", 0, "number of partitions; 0 leaves it to the broker")
-	fs.Int16VarP(&o.replication, "replication-factor", "r", 0, "number of replicas; 0 leaves it to the broker")
+	fs.Int32VarP(&o.partitions, "partitions", "p", 0, "`N` partitions; 0 leaves it to the broker")
+	fs.Int16VarP(&o.replication, "replication-factor", "r", 0, "`N` replicas of each partition; 0 leaves it to the broker")
 	fs.StringArrayVarP(&o.configs, "config", "c", nil, "set a topic `KEY=VALUE`; may be repeated")
 	fs.StringVar(&o.assignment, "replica-assignment", "", "brokers of each partition, preferred leader first, as `B:B:B,...`")
 	fs.BoolVar(&o.ifNotExists, "if-not-exists", false, "succeed when the topic exists")
