@@ -63,7 +63,7 @@ func (s *State) joined(r *replica, t time.Duration) {
 	r.join.failures = 0
 	r.join.steady = unknown
 	if r.caughtUp == unknown {
-		r.caughtUp = t // as for the members that an epoch begins with (K4)
+		r.caughtUp, r.dueSince = t, t // as for the members that an epoch begins with (K4)
 	}
 }
 

@@ -22,7 +22,7 @@ func seeds(f *testing.F) {
 }
 
 // FuzzNext feeds any bytes to the splitter: it must consume them without a
-// panic, and what it yields must add up to what it was given.
+// panic (I10), and what it yields must add up to what it was given (I12).
 func FuzzNext(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -49,7 +49,7 @@ func FuzzNext(f *testing.F) {
 }
 
 // FuzzValidate feeds any bytes to the check: what passes must keep passing
-// once it is stamped, and every record it yields must lie inside the batch.
+// once it is stamped (I11), and every record it yields must lie inside the batch.
 func FuzzValidate(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, p []byte) {

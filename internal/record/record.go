@@ -4,8 +4,16 @@
 // are stored, shipped and served exactly as the producer sent them. It knows
 // nothing of partitions, disks or sockets.
 //
-// Any bytes may be handed to [Next] and [Validate]; a [Batch] that came out of
-// one of them without an error can be read with every accessor.
+// # Rules
+//
+// The numbers are those of docs/invariants.md.
+//
+//	I10  No bytes, whatever they are, make the parser panic or allocate more
+//	     than they could hold.
+//	I11  The leader's offset and epoch are written outside the CRC, which stays
+//	     the producer's.
+//	I12  A [Batch] that [Next] split off has a complete header, lies within its
+//	     input and ends after it begins: every accessor may be called.
 package record
 
 import (

@@ -241,6 +241,7 @@ func TestEachRefuses(t *testing.T) {
 		{"compressed", func(b record.Batch) { b[22] = 2 }, record.ErrCompressed},
 		{"record longer than the batch", func(b record.Batch) { b[61] = 0x7e }, record.ErrInvalid},
 		{"record shorter than its fields", func(b record.Batch) { b[61] = 0x08 }, record.ErrInvalid},
+		{"record longer than its fields", func(b record.Batch) { b[70] = 0 }, record.ErrInvalid},
 		{"negative record length", func(b record.Batch) { b[61] = 0x01 }, record.ErrInvalid},
 		{"offset delta beyond the last", func(b record.Batch) { b[64] = 0x10 }, record.ErrInvalid},
 		{"more headers than bytes", func(b record.Batch) { b[70] = 0x7e }, record.ErrInvalid},
