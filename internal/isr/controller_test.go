@@ -98,30 +98,35 @@ func (w *world) decide(p isr.Proposal) isr.Outcome {
 	}
 }
 
-// metadata lets the leader apply the next image, or all there are.
+// metadata lets the leader apply the next image, or all there are. It may hear
+// of brokers before or after it hears of the partition.
 func (w *world) metadata() {
 	if w.seen == len(w.images)-1 {
 		return
 	}
-	w.seen++
+	next := w.seen + 1
 	if w.r.IntN(3) == 0 {
-		w.seen = len(w.images) - 1
+		next = len(w.images) - 1
 	}
-	_, p, _ := w.images[w.seen].Partition(w.tp)
-	before := w.state.PartitionEpoch()
+	img := w.images[next]
+	if w.r.IntN(2) == 0 {
+		w.applyEligible(img)
+		if err := w.check(); err != nil {
+			w.fail("between brokers and partition: %w", err)
+		}
+	}
+	w.seen = next
+	_, p, _ := img.Partition(w.tp)
 	w.logf("metadata pe %d isr %v", p.PartitionEpoch, p.ISR)
-	if p.PartitionEpoch > before {
+	if p.PartitionEpoch > w.state.PartitionEpoch() {
 		w.flying = false
 	}
-	if w.r.IntN(2) == 0 {
-		w.applyEligible()
-	}
 	w.state.Committed(p.PartitionEpoch, p.ISR, worldMinISR, w.now)
-	w.applyEligible()
+	w.applyEligible(img)
 }
 
-func (w *world) applyEligible() {
-	for _, b := range w.images[w.seen].Brokers() {
+func (w *world) applyEligible(img *cluster.Image) {
+	for _, b := range img.Brokers() {
 		w.state.SetEligible(b.ID, b.Eligible(), b.Epoch)
 		for _, id := range w.last.Add {
 			if id == b.ID && !slices.Contains(w.last.ISR, cluster.ISRMember{ID: id, Epoch: b.Epoch}) {

@@ -18,8 +18,8 @@ const (
 )
 
 // judge applies the policy to one member. A member that owes nothing stays,
-// connected or not: an idle partition has no lag, and a broker that is gone is
-// the controller's to fence.
+// connected or not: a partition that is idle and committed has no lag, and a
+// broker that is gone is the controller's to fence.
 func (s *State) judge(r *replica, t time.Duration) verdict {
 	if !r.inISR || s.held(r) >= s.end {
 		return stays

@@ -69,11 +69,12 @@ func (r *replica) counts() bool { return r.inISR || r.join.pending }
 // have failed.
 func (r *replica) drop() { r.join.pending, r.join.proposed = false, false }
 
-// held is the end of what the replica has, as far as its leader can know: what
-// it says, and without a session, of an in-sync member, what is committed.
+// held is the end of what the replica has, as far as it counts: what it says,
+// and of a member without a session what is committed. Whatever else such a
+// member has, the high watermark waits for it to say so.
 func (s *State) held(r *replica) int64 {
 	if r.inISR && !r.link.open {
-		return max(r.durable, s.highWatermark)
+		return s.highWatermark
 	}
 	return r.durable
 }

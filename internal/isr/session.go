@@ -57,6 +57,9 @@ func (s *State) SessionClosed(id cluster.BrokerID, session uint64, now time.Time
 // disconnect makes the follower's position unknown. Nobody waits for a joiner
 // that is gone, unless its join may yet be committed (I4).
 func (s *State) disconnect(r *replica, t time.Duration) {
+	if s.held(r) >= s.end {
+		r.caughtUp, r.dueSince = t, t // from now on, its word is due
+	}
 	r.link.open, r.link.live = false, false
 	r.link.closed = t
 	r.join.steady = unknown

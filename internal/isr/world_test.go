@@ -100,7 +100,7 @@ func newWorld(r *rand.Rand) *world {
 	}, w.now)
 	w.watermark = w.state.HighWatermark()
 	w.seen = len(w.images) - 1
-	w.applyEligible()
+	w.applyEligible(w.images[w.seen])
 	return w
 }
 
