@@ -22,7 +22,7 @@ func (c *Client) any(ctx context.Context, build func() kmsg.Request) (kmsg.Respo
 	home := c.home
 	c.mu.Unlock()
 	if home != nil {
-		resp, err := askWithin(ctx, home, build())
+		resp, err := askWithin(ctx, home, build)
 		if err == nil || ctx.Err() != nil {
 			return resp, err
 		}
@@ -37,10 +37,32 @@ func (c *Client) any(ctx context.Context, build func() kmsg.Request) (kmsg.Respo
 	return won.resp, nil
 }
 
-func askWithin(ctx context.Context, broker *kgo.Broker, req kmsg.Request) (kmsg.Response, error) {
+// askWithin asks one broker, and once more when that fails: a connection that
+// was idle may have died with the broker's last run, which says nothing about
+// the broker of now.
+func askWithin(ctx context.Context, broker *kgo.Broker, build func() kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
-	return broker.Request(ctx, req)
+	resp, err := broker.Request(ctx, build())
+	if err != nil && ctx.Err() == nil {
+		resp, err = broker.Request(ctx, build())
+	}
+	return resp, err
+}
+
+// ask is askWithin for a broker of the cluster, by id.
+func (c *Client) ask(ctx context.Context, broker int32, build func() kmsg.Request) (kmsg.Response, error) {
+	resp, err := askWithin(ctx, c.kafka.Broker(int(broker)), build)
+	switch {
+	case err == nil:
+		return resp, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("%w: %w within %s", ErrUnreachable, errNoAnswer, brokerTimeout)
+	default:
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
 }
 
 // firstSeed returns the index of the seed that answers first.

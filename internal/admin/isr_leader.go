@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -94,6 +93,21 @@ func (v *leaderViews) movedProblems() []Problem {
 // refuses it for user topics, is an empty answer and no error: the fallback
 // says what it can.
 func (c *Client) describeQuorum(ctx context.Context, broker int32, topics map[string][]int32) (*kmsg.DescribeQuorumResponse, error) {
+	known, err := c.supports(ctx, broker, int16(kmsg.DescribeQuorum))
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return kmsg.NewPtrDescribeQuorumResponse(), nil
+	}
+	resp, err := c.ask(ctx, broker, func() kmsg.Request { return quorumRequest(topics) })
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.DescribeQuorumResponse), nil
+}
+
+func quorumRequest(topics map[string][]int32) kmsg.Request {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	for name, partitions := range topics {
 		topic := kmsg.NewDescribeQuorumRequestTopic()
@@ -105,41 +119,22 @@ func (c *Client) describeQuorum(ctx context.Context, broker int32, topics map[st
 		}
 		req.Topics = append(req.Topics, topic)
 	}
-	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
-	defer cancel()
-	known, err := c.supports(ctx, broker, req.Key())
-	if err != nil {
-		return nil, c.brokerError(ctx, err)
-	}
-	if !known {
-		return kmsg.NewPtrDescribeQuorumResponse(), nil
-	}
-	resp, err := req.RequestWith(ctx, c.kafka.Broker(int(broker)))
-	if err != nil {
-		return nil, c.brokerError(ctx, err)
-	}
-	return resp, nil
+	return req
 }
 
 // supports reports whether a broker knows a request.
 func (c *Client) supports(ctx context.Context, broker int32, key int16) (bool, error) {
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "chronik", "admin" // the protocol wants both non-empty
-	resp, err := req.RequestWith(ctx, c.kafka.Broker(int(broker)))
+	resp, err := c.ask(ctx, broker, func() kmsg.Request {
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClientSoftwareName, req.ClientSoftwareVersion = "chronik", "admin" // the protocol wants both non-empty
+		return req
+	})
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(resp.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
+	return slices.ContainsFunc(resp.(*kmsg.ApiVersionsResponse).ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
 		return k.ApiKey == key
 	}), nil
-}
-
-// brokerError says why one broker gave no answer.
-func (c *Client) brokerError(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%w: no answer within %s", ErrUnreachable, brokerTimeout)
-	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
 // applyView fills a row from its leader's answer. The leader that answers may

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,17 +31,19 @@ func (c *Client) askReplicas(ctx context.Context, report *ISRReport, silent []in
 	answers := c.replicaAnswers(ctx, report.Partitions, silent)
 	answers.mu.Lock()
 	defer answers.mu.Unlock()
-	filled := 0
+	foreign := 0 // partitions whose leader does not report followers
 	for _, i := range silent {
 		row := &report.Partitions[i]
 		if answers.fill(row) {
 			row.Source = SourceReplicas
-			filled++
+		}
+		if row.Leader >= 0 {
+			foreign++
 		}
 	}
-	if filled > 0 {
-		report.Notes = append(report.Notes, fmt.Sprintf("%d partitions: the leader does not report its followers (not a chronik broker?); "+
-			"lag is from each replica's log end, bytes from log directory sizes, times are unknown", filled))
+	if foreign > 0 {
+		report.Notes = append(report.Notes, "these brokers do not report the view of a leader (not chronik?): "+
+			"lag is from each replica's log end, bytes from log directory sizes, times are unknown")
 	}
 }
 
@@ -86,27 +87,13 @@ func (c *Client) replicaAnswers(ctx context.Context, rows []ISRPartition, rest [
 
 // askOffsets leaves out what the broker does not answer: it stays unknown.
 func (c *Client) askOffsets(ctx context.Context, a *replicaAnswers, broker int32, topics map[string][]int32, as int32) {
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID = as
-	for name, partitions := range topics {
-		topic := kmsg.NewListOffsetsRequestTopic()
-		topic.Topic = name
-		for _, p := range partitions {
-			partition := kmsg.NewListOffsetsRequestTopicPartition()
-			partition.Partition, partition.Timestamp = p, latestOffset
-			topic.Partitions = append(topic.Partitions, partition)
-		}
-		req.Topics = append(req.Topics, topic)
-	}
-	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
-	defer cancel()
-	resp, err := req.RequestWith(ctx, c.kafka.Broker(int(broker)))
+	resp, err := c.ask(ctx, broker, func() kmsg.Request { return offsetsRequest(topics, as) })
 	if err != nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, topic := range resp.Topics {
+	for _, topic := range resp.(*kmsg.ListOffsetsResponse).Topics {
 		for _, p := range topic.Partitions {
 			if p.ErrorCode != 0 || p.Offset < 0 {
 				continue
@@ -119,6 +106,22 @@ func (c *Client) askOffsets(ctx context.Context, a *replicaAnswers, broker int32
 			}
 		}
 	}
+}
+
+func offsetsRequest(topics map[string][]int32, as int32) kmsg.Request {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = as
+	for name, partitions := range topics {
+		topic := kmsg.NewListOffsetsRequestTopic()
+		topic.Topic = name
+		for _, p := range partitions {
+			partition := kmsg.NewListOffsetsRequestTopicPartition()
+			partition.Partition, partition.Timestamp = p, latestOffset
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		req.Topics = append(req.Topics, topic)
+	}
+	return req
 }
 
 // askLogDirs leaves out what the broker does not answer: it stays unknown.
