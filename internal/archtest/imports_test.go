@@ -55,31 +55,6 @@ var mayImport = map[string]string{
 	"cli/...": "admin bench cli/... cluster devcluster record segment server status vfs wal",
 }
 
-// onlyIn says which packages may import a third-party module, in tests too
-// where tests is set. A module that is not listed may be imported nowhere: a
-// new dependency is a decision, and this table is where it is written down.
-var onlyIn = []struct {
-	prefix   string // of the import path; the longest match decides
-	packages string
-	tests    string
-}{
-	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench cli/..."},
-	{prefix: "github.com/hashicorp/go-hclog", packages: "meta"},
-	{prefix: "github.com/hashicorp/raft", packages: "meta"},
-	{prefix: "github.com/hashicorp/raft-wal", packages: "meta"},
-	{prefix: "github.com/klauspost/compress", packages: "api record cli/..."},
-	{prefix: "github.com/olekukonko/tablewriter", packages: "cli/..."},
-	{prefix: "github.com/prometheus/client_golang", packages: "server"},
-	{prefix: "github.com/spf13/cobra", packages: "cli/..."},
-	{prefix: "github.com/spf13/pflag", packages: "cli/..."},
-	{prefix: "github.com/spf13/viper", packages: "cli/..."},
-	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/...", tests: "..."},
-	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench cli/... wire", tests: "..."},
-	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
-	{prefix: "golang.org/x/sys", packages: "vfs"},
-	{prefix: "golang.org/x/term", packages: "cli/..."},
-}
-
 // matches reports whether pkg is one of the space-separated patterns.
 func matches(patterns, pkg string) bool {
 	for _, pattern := range strings.Fields(patterns) {
@@ -208,88 +183,8 @@ func unusedComplaints(t *tree, table map[string]string) []string {
 	return complaints
 }
 
-// thirdPartyComplaints checks every import that is neither the standard
-// library nor this module.
-func thirdPartyComplaints(t *tree) []string {
-	var complaints []string
-	for _, src := range t.sources {
-		pkg, ok := internalPackage(path.Dir(src.name))
-		if !ok {
-			pkg = path.Dir(src.name)
-		}
-		for _, imported := range src.imports() {
-			first, _, _ := strings.Cut(imported, "/")
-			if !strings.Contains(first, ".") || imported == module || strings.HasPrefix(imported, module+"/") {
-				continue
-			}
-			if allowed := allowedIn(imported, src.test); !matches(allowed, pkg) {
-				complaints = append(complaints, fmt.Sprintf("%s imports %s, which belongs in: %s", src.name, imported, allowed))
-			}
-		}
-	}
-	return complaints
-}
-
-func allowedIn(imported string, test bool) (packages string) {
-	longest := 0
-	for _, row := range onlyIn {
-		if matches(row.prefix+"/...", imported) && len(row.prefix) > longest {
-			longest, packages = len(row.prefix), row.packages
-			if test {
-				packages += " " + row.tests
-			}
-		}
-	}
-	return packages
-}
-
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
 	expectNone(t, layerComplaints(layers, mayImport))
 	expectNone(t, importComplaints(repository(t), mayImport))
-}
-
-func TestThirdPartyStaysInItsPlace(t *testing.T) {
-	t.Parallel()
-	expectNone(t, thirdPartyComplaints(repository(t)))
-}
-
-// raftFree are the packages that a Produce or Fetch request runs through.
-var raftFree = []string{"api", "partition", "replication", "wire"}
-
-// raftComplaints follows the imports of the request path, however long, and
-// complains of every way that ends in raft: a request that waits for consensus,
-// which may itself need the request, is the deadlock this broker exists to not
-// have.
-func raftComplaints(t *tree, from []string) []string {
-	arrows := map[string][]string{}
-	for _, src := range t.sources {
-		if !src.test {
-			dir := path.Dir(src.name)
-			arrows[dir] = append(arrows[dir], src.imports()...)
-		}
-	}
-	var complaints []string
-	var walk func(trail []string, dir string, seen map[string]bool)
-	walk = func(trail []string, dir string, seen map[string]bool) {
-		for _, imported := range arrows[dir] {
-			if matches("github.com/hashicorp/raft/... github.com/hashicorp/raft-wal/...", imported) {
-				complaints = append(complaints, fmt.Sprintf("%s reaches %s", strings.Join(trail, " -> "), imported))
-			}
-			next, ok := strings.CutPrefix(imported, module+"/")
-			if ok && !seen[next] {
-				seen[next] = true
-				walk(append(slices.Clone(trail), path.Base(next)), next, seen)
-			}
-		}
-	}
-	for _, pkg := range from {
-		walk([]string{pkg}, "internal/"+pkg, map[string]bool{})
-	}
-	return complaints
-}
-
-func TestNoRequestPathReachesRaft(t *testing.T) {
-	t.Parallel()
-	expectNone(t, raftComplaints(repository(t), raftFree))
 }
