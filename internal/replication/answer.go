@@ -202,8 +202,8 @@ func (l *link) reconcile(s *stream, a openAck) {
 	signal(l.wake)
 	s.replica.FollowerState(l.peer, status.StateTruncating,
 		fmt.Sprintf("its log [%d, %d) differs from the leader's from %d on", a.position.LogStart, a.position.LogEnd, cut.To))
-	l.m.o.Logger.Info("follower truncates", l.attrs(slog.Any("partition", a.tp), slog.Int("epoch", int(a.epoch)),
-		slog.Int64("log_end", a.position.LogEnd), slog.Int64("to", cut.To), slog.Bool("reset", cut.Reset))...)
+	l.log.Info("follower truncates", slog.Any("partition", a.tp), slog.Int("epoch", int(a.epoch)),
+		slog.Int64("log_end", a.position.LogEnd), slog.Int64("to", cut.To), slog.Bool("reset", cut.Reset))
 }
 
 func (r *answerReader) handleTruncateds(f frame) error {

@@ -41,7 +41,7 @@ func (l *link) runBulk(ctx context.Context) {
 			return
 		}
 		if l.stats.trouble(err) {
-			l.m.o.Logger.Info("bulk lane down", l.attrs(slog.Any("error", err))...)
+			l.log.Info("bulk lane down", slog.Any("error", err))
 		}
 		l.awaitRedial(ctx, retry.next(rand.Int64N))
 	}

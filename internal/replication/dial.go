@@ -59,13 +59,12 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// disconnected reports why there is no connection: to the operator whenever the
-// reason changes, to the log once per outage.
+// disconnected reports why there is no connection, whenever the reason changes.
 func (l *link) disconnected(err error) {
 	if l.stats.failed(err) {
-		l.m.o.Logger.Info("replication link down", l.attrs(slog.Any("error", err))...)
+		l.log.Info("replication link down", slog.Any("error", err))
+		l.tell(err.Error())
 	}
-	l.tell(err.Error())
 }
 
 // awaitStreams waits until the link has something to replicate. It reports

@@ -31,10 +31,10 @@ func (in *inbound) append(ctx context.Context, f frame) error {
 		TP: d.tp, Session: d.session, Base: d.base, PrevEpoch: d.prevEpoch, PrevCRC: d.prevCRC,
 		Batches: batches, HighWatermark: d.highWatermark, LogStart: d.logStart,
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		in.reject(d.key, err)
 	}
-	return nil
+	return ctx.Err()
 }
 
 // watermarks applies an HW frame. The first of a session makes the partition
@@ -80,7 +80,10 @@ func (in *inbound) truncate(ctx context.Context, t truncate) {
 		return
 	}
 	end, err := in.m.replicas.TruncateFollow(ctx, t.tp, t.session, partition.Cut{To: t.to, Reset: t.reset, Needed: true})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return // so is the session
+	case err != nil:
 		in.reject(t.key, err)
 		return
 	}
@@ -99,7 +102,7 @@ func (in *inbound) reject(k key, err error) {
 		in.forget(s)
 	}
 	in.mu.Unlock()
-	if !ok || errors.Is(err, context.Canceled) {
+	if !ok {
 		return
 	}
 	in.m.replicas.CloseFollow(k.tp, k.session)
@@ -110,12 +113,11 @@ func (in *inbound) reject(k key, err error) {
 func (in *inbound) report(k key, err error) {
 	e := sessionErr{key: k, code: errCodeFor(err), text: err.Error()}
 	in.out.post(func(b []byte) []byte { return appendFrame(b, kindErr, []sessionErr{e}) })
-	level := slog.LevelWarn
+	log := in.log.Warn
 	if e.code == errCodeStale || e.code == errCodeWait {
-		level = slog.LevelInfo // part of every change of leaders
+		log = in.log.Info // part of every change of leaders
 	}
-	in.m.o.Logger.Log(context.Background(), level, "replication session refused", slog.Int("leader", int(in.leader)),
-		slog.Any("partition", k.tp), slog.Int("epoch", int(k.epoch)), slog.Any("error", err))
+	log("replication session refused", slog.Any("partition", k.tp), slog.Int("epoch", int(k.epoch)), slog.Any("error", err))
 }
 
 // errCodeFor says which of the wire's codes an error of package partition is.

@@ -106,7 +106,7 @@ func appendAcks(b []byte, r round, list []ack) []byte {
 
 func appendHeadedFrame[E entry](b []byte, k kind, head func([]byte) []byte, list []E) []byte {
 	for len(list) > 0 {
-		start, n := 0, 0
+		var start, n int
 		start, b = beginFrame(b, k)
 		b = head(b)
 		for n < min(len(list), maxFrameEntries) && len(b)-start < fullFrameBytes {

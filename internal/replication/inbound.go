@@ -20,7 +20,9 @@ import (
 type inbound struct {
 	m      *Manager
 	leader cluster.BrokerID
+	log    *slog.Logger
 	conn   net.Conn
+	cancel context.CancelFunc // ends serve, even while it waits for room to append
 	out    *outbox
 	wg     sync.WaitGroup // of everything but the reader, which alone adds to it
 
@@ -44,8 +46,11 @@ type inSession struct {
 // the place of the old one, of which this side may not know yet that it is dead.
 func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Conn) {
 	m.PeerHello(remote.From)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	in := &inbound{
-		m: m, leader: remote.From, conn: conn, out: newOutbox(conn, m.o.DeadAfter),
+		m: m, leader: remote.From, log: m.o.Logger.With(slog.Int("leader", int(remote.From))),
+		conn: conn, cancel: cancel, out: newOutbox(conn, m.o.DeadAfter),
 		sessions: map[uint64]*inSession{}, current: map[cluster.TopicPartition]*inSession{},
 		parked: map[cluster.TopicPartition]parkedOpen{},
 	}
@@ -54,7 +59,7 @@ func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Con
 	m.inbounds[remote.From] = in
 	m.mu.Unlock()
 	if old != nil {
-		_ = old.conn.Close()
+		old.stop()
 	}
 	err := in.serve(ctx)
 	m.mu.Lock()
@@ -62,9 +67,13 @@ func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Con
 		delete(m.inbounds, remote.From)
 	}
 	m.mu.Unlock()
-	if ctx.Err() == nil {
-		m.o.Logger.Info("leader disconnected", slog.Int("leader", int(remote.From)), slog.Any("error", err))
-	}
+	in.log.Info("leader disconnected", slog.Any("error", err))
+}
+
+// stop makes serve return.
+func (in *inbound) stop() {
+	in.cancel()
+	_ = in.conn.Close()
 }
 
 // ServeBulk serves a leader's bulk connection until it ends. It is the
@@ -115,11 +124,9 @@ func (m *Manager) FlushAcks() {
 
 // serve reads the leader's frames until the connection fails.
 func (in *inbound) serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
 	in.wg.Go(func() { in.out.run(ctx) })
 	err := in.read(ctx)
-	cancel()
-	_ = in.conn.Close()
+	in.stop()
 	in.wg.Wait()
 	in.closeSessions()
 	return err

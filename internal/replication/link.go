@@ -1,15 +1,11 @@
 package replication
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
-	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/status"
 )
 
@@ -36,6 +32,7 @@ type stream struct {
 type link struct {
 	m    *Manager
 	peer cluster.BrokerID
+	log  *slog.Logger
 
 	wake     chan struct{} // the live writer has something to do; capacity 1
 	bulkWake chan struct{} // the bulk writer has; capacity 1
@@ -61,7 +58,7 @@ type link struct {
 
 func newLink(m *Manager, peer cluster.BrokerID) *link {
 	l := &link{
-		m: m, peer: peer,
+		m: m, peer: peer, log: m.o.Logger.With(slog.Int("peer", int(peer))),
 		wake: make(chan struct{}, 1), bulkWake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		hwTimer: time.NewTimer(time.Hour),
 		streams: map[cluster.TopicPartition]*stream{}, sessions: map[uint64]*stream{},
@@ -83,24 +80,14 @@ func signal(c chan struct{}) {
 func (l *link) add(s *stream) {
 	l.mu.Lock()
 	l.streams[s.session.tp] = s
-	if l.live != nil {
+	up := l.live != nil
+	if up {
 		l.connect(s)
 	}
 	l.mu.Unlock()
 	signal(l.wake)
-}
-
-// remove detaches a partition's follower for good.
-func (l *link) remove(s *stream, reason string) {
-	l.mu.Lock()
-	if l.streams[s.session.tp] == s {
-		delete(l.streams, s.session.tp)
-	}
-	s.session.over = true
-	id := l.end(s, s.session.lost)
-	l.mu.Unlock()
-	if id != 0 {
-		s.replica.FollowerClosed(l.peer, id, reason)
+	if why := l.stats.lastFailure(); !up && why != "" {
+		s.replica.FollowerState(l.peer, status.StateConnecting, why)
 	}
 }
 
@@ -119,86 +106,9 @@ func (l *link) connect(s *stream) {
 	}
 }
 
-// end closes a session with one of the session's own methods, returns its
-// credit, and returns the id it had. REQUIRES: l.mu is held.
-func (l *link) end(s *stream, method func() [laneCount]int) (id uint64) {
-	id = s.session.session
-	delete(l.sessions, id)
-	l.release(method())
-	return id
-}
-
-// release returns credit. Whoever waits for the link's credit looks again.
-// REQUIRES: l.mu is held.
-func (l *link) release(freed [laneCount]int) {
-	for ln, n := range freed {
-		l.inflight[ln] -= n
-		if n > 0 && l.blocked[ln] {
-			l.blocked[ln] = false
-			if lane(ln) == laneLive {
-				signal(l.wake)
-			} else {
-				signal(l.bulkWake)
-			}
-		}
-	}
-}
-
 // current reports whether id is still the stream's session. REQUIRES: l.mu is
 // held.
 func (s *stream) current(id uint64) bool { return id != 0 && s.session.session == id }
-
-// fail ends a session that cannot go on, to be opened again after a while. show
-// is the state operators see meanwhile.
-func (l *link) fail(s *stream, id uint64, show, reason string) {
-	now := time.Now()
-	l.mu.Lock()
-	if !s.current(id) {
-		l.mu.Unlock()
-		return
-	}
-	l.end(s, func() [laneCount]int { return s.session.failed(now) })
-	if !s.waiting {
-		s.waiting = true
-		l.waiting = append(l.waiting, s)
-	}
-	first := s.session.failures == 1
-	k := s.session.key
-	l.mu.Unlock()
-	signal(l.wake) // for its timer
-	s.replica.FollowerClosed(l.peer, id, reason)
-	s.replica.FollowerState(l.peer, show, reason)
-	if first {
-		l.m.o.Logger.Info("replication session ended", l.attrs(slog.Any("partition", k.tp), slog.Int("epoch", int(k.epoch)),
-			slog.String("state", show), slog.String("reason", reason))...)
-	}
-}
-
-// retire ends a session whose epoch is over on this broker. Metadata brings the
-// next one.
-func (l *link) retire(s *stream, id uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.current(id) {
-		s.session.over = true
-		l.end(s, s.session.lost)
-	}
-}
-
-// broken handles an error of the leader's own replica.
-func (l *link) broken(s *stream, k key, err error) {
-	_, _, leading := s.replica.Position(k.epoch)
-	switch {
-	case !leading:
-		l.retire(s, k.session)
-	case errors.Is(err, partition.ErrStaleSession), errors.Is(err, partition.ErrOffsetOutOfRange):
-		// The partition stopped to count the session, or retention was faster than
-		// the follower: a new session sorts out either.
-		l.fail(s, k.session, status.StateConnecting, err.Error())
-	default:
-		l.fail(s, k.session, status.StateFailed, fmt.Sprintf("leader's log: %v", err))
-	}
-}
 
 // appended marks a stream whose partition's log has grown.
 func (l *link) appended(s *stream) {
@@ -282,29 +192,6 @@ func (l *link) route(s *stream) (live bool) {
 	return false
 }
 
-// closeAll ends every session: the live connection is gone.
-func (l *link) closeAll(reason string) {
-	l.mu.Lock()
-	l.live = nil
-	closed := make(map[*stream]uint64, len(l.sessions))
-	for id, s := range l.sessions {
-		closed[s] = id
-		l.end(s, s.session.lost)
-	}
-	for _, list := range []*[]*stream{&l.opens, &l.dirty, &l.hwDue, &l.bulk, &l.waiting} {
-		for _, s := range *list {
-			s.opening, s.dirty, s.hwDue, s.queued, s.waiting = false, false, false, false, false
-			s.limited, s.announce = false, false
-		}
-		*list = nil
-	}
-	l.cuts = nil
-	l.mu.Unlock()
-	for s, id := range closed {
-		s.replica.FollowerClosed(l.peer, id, reason)
-	}
-}
-
 // tell shows a reason on every follower of the link that has no session.
 func (l *link) tell(reason string) {
 	l.mu.Lock()
@@ -318,13 +205,4 @@ func (l *link) tell(reason string) {
 	for _, s := range idle {
 		s.replica.FollowerState(l.peer, status.StateConnecting, reason)
 	}
-}
-
-func (l *link) attrs(more ...slog.Attr) []any {
-	all := slices.Concat([]slog.Attr{slog.Int("peer", int(l.peer))}, more)
-	out := make([]any, len(all))
-	for i, a := range all {
-		out[i] = a
-	}
-	return out
 }

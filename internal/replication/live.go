@@ -55,7 +55,7 @@ func (l *link) connected(conn *liveConn) {
 	l.mu.Unlock()
 	l.stats.connected()
 	l.stats.heard(l.m.since(time.Now()))
-	l.m.o.Logger.Info("replication link up", l.attrs(slog.String("address", conn.RemoteAddr().String()), slog.Int("partitions", n))...)
+	l.log.Info("replication link up", slog.String("address", conn.RemoteAddr().String()), slog.Int("partitions", n))
 	signal(l.wake)
 }
 
@@ -145,7 +145,7 @@ func (w *liveWriter) take(list *[]*stream) []*stream {
 // leader is read now, not when the session was queued.
 func (w *liveWriter) composeOpens() {
 	w.mu.Lock()
-	list := w.take(&w.link.opens)
+	list := w.take(&w.link.opens) // not its own opens, the entries
 	w.opens = w.opens[:0]
 	for _, s := range list {
 		s.opening = false
@@ -180,7 +180,7 @@ func (w *liveWriter) composeCuts() {
 // composeData adds what the live lane's dirty sessions have to send.
 func (w *liveWriter) composeData(now time.Time) (more bool) {
 	w.mu.Lock()
-	list := w.take(&w.link.dirty)
+	list := w.take(&w.dirty)
 	for _, s := range list {
 		s.dirty = false
 	}
@@ -231,7 +231,7 @@ func (w *liveWriter) collect(s *stream, now time.Time) (more bool) {
 func (w *liveWriter) flushWatermarks() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.take(&w.link.hwDue) {
+	for _, s := range w.take(&w.hwDue) {
 		s.hwDue = false
 		if s.session.open() {
 			s.announce = true

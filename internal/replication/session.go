@@ -206,12 +206,11 @@ func (s *session) lost() (freed [laneCount]int) {
 	return s.window.clear()
 }
 
-// failed is lost for a reason of the session's own: the next attempt is made
-// after a while that doubles with every failure since the last progress.
-func (s *session) failed(now time.Time) (freed [laneCount]int) {
+// backOff makes the next attempt wait: for a time that doubles with every
+// failure since the last progress.
+func (s *session) backOff(now time.Time) {
 	s.retryAt = now.Add(min(minReopen<<min(s.failures, 16), maxReopen))
 	s.failures++
-	return s.lost()
 }
 
 // open reports whether the follower agreed to follow and, if it had to, cut its log.

@@ -145,7 +145,8 @@ func TestSessionBacksOff(t *testing.T) {
 	s := openSession(t, 0, 0, 0)
 	want := minReopen
 	for range 8 {
-		s.failed(epochStart)
+		s.backOff(epochStart)
+		s.lost()
 		if got := s.retryAt.Sub(epochStart); got != min(want, maxReopen) {
 			t.Errorf("after %d failures: wait %v, want %v", s.failures, got, min(want, maxReopen))
 		}
@@ -157,7 +158,7 @@ func TestSessionBacksOff(t *testing.T) {
 	if _, err := s.acked(ack{durableEnd: 1, appendedEnd: 1}, epochStart); err != nil {
 		t.Fatal(err)
 	}
-	s.failed(epochStart)
+	s.backOff(epochStart)
 	if got := s.retryAt.Sub(epochStart); got != minReopen {
 		t.Errorf("after progress: wait %v, want %v", got, minReopen)
 	}
@@ -299,7 +300,7 @@ func (h *history) disturb() {
 		return
 	}
 	if h.rand.IntN(10) == 0 {
-		h.s.failed(h.now)
+		h.s.lost()
 		h.acks = nil
 		if h.rand.IntN(2) == 0 {
 			h.end = h.durable

@@ -94,6 +94,13 @@ func (s *linkStats) failed(err error) bool {
 	return news
 }
 
+// lastFailure is the newest error, empty if there was none.
+func (s *linkStats) lastFailure() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastError
+}
+
 // trouble notes an error that did not cost the live connection, and reports
 // whether it is news.
 func (s *linkStats) trouble(err error) bool {
