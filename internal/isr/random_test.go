@@ -13,7 +13,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "run random histories from this seed; 0 picks one")
-	runsFlag = flag.Uint64("runs", 1000, "number of random histories")
+	runsFlag = flag.Uint64("runs", 400, "number of random histories")
 )
 
 // TestRandomHistories lets a leader live through random histories against the
