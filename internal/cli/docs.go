@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +17,11 @@ import (
 // the release script runs.
 func newDocs() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:    "docs <command>",
-		Short:  "Write the reference pages",
-		Long:   "Write the reference pages of every command, as Markdown or as man pages.",
-		Hidden: true,
+		Use:     "docs <command>",
+		Short:   "Write the reference pages",
+		Long:    "Write the reference pages of every command, as Markdown or as man pages.",
+		Example: "  chronik docs man ./manpages",
+		Hidden:  true,
 	}
 	cmd.AddCommand(
 		newDocsFormat("md", "Markdown", WriteMarkdown),
@@ -34,6 +37,9 @@ func newDocsFormat(name, title string, write func(*cobra.Command, string) error)
 		Long:    "Write one " + title + " page for each command to a directory, which is created.",
 		Example: "  chronik docs " + name + " ./pages",
 		Args:    cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := write(cmd.Root(), args[0]); err != nil {
 				return exit.Failedf("", "write %s pages: %w", title, err)
@@ -49,7 +55,20 @@ func WriteMarkdown(root *cobra.Command, dir string) error {
 		return err
 	}
 	root.DisableAutoGenTag = true // a date would make every build differ
-	return doc.GenMarkdownTree(root, dir)
+	if err := doc.GenMarkdownTree(root, dir); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "exit-codes.md"), []byte(exitCodes()), 0o644)
+}
+
+// exitCodes is the page of exit statuses.
+func exitCodes() string {
+	var b strings.Builder
+	b.WriteString("# Exit statuses\n\nScripts may rely on these numbers: a meaning may be added, never changed.\n\n| status | meaning |\n|---|---|\n")
+	for _, m := range exit.Meanings() {
+		fmt.Fprintf(&b, "| %d | %s |\n", m.Status, m.Text)
+	}
+	return b.String()
 }
 
 // WriteMan writes the man pages.
@@ -60,22 +79,4 @@ func WriteMan(root *cobra.Command, dir string) error {
 	root.DisableAutoGenTag = true
 	fixed := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "chronik", Date: &fixed}, dir)
-}
-
-// WriteCompletions writes completions/, one file for each shell.
-func WriteCompletions(root *cobra.Command, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for shell, write := range map[string]func(string) error{
-		"bash":       func(path string) error { return root.GenBashCompletionFileV2(path, true) },
-		"zsh":        root.GenZshCompletionFile,
-		"fish":       func(path string) error { return root.GenFishCompletionFile(path, true) },
-		"powershell": root.GenPowerShellCompletionFileWithDesc,
-	} {
-		if err := write(filepath.Join(dir, "chronik."+shell)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

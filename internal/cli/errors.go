@@ -90,7 +90,7 @@ func codesResult(codes []admin.CodeInfo, failures []out.Failure, one bool) *out.
 	for _, info := range codes {
 		r.Names = append(r.Names, info.Name)
 		block.Grid.Rows = append(block.Grid.Rows, []out.Cell{
-			out.Int(int(info.Code)), out.Text(info.Name), out.Text(yesNo(info.Retriable)),
+			out.Int(int(info.Code)), out.Text(info.Name), out.YesNo(info.Retriable),
 			out.Text(info.Description), out.Text(info.Next),
 		})
 	}
@@ -99,7 +99,7 @@ func codesResult(codes []admin.CodeInfo, failures []out.Failure, one bool) *out.
 		block.Prose = []string{
 			fmt.Sprintf("%s (%d)", info.Name, info.Code),
 			"  " + strings.TrimSuffix(info.Description, ".") + ".",
-			"  retriable: " + yesNo(info.Retriable),
+			"  retriable: " + out.YesNo(info.Retriable).Text,
 		}
 		if info.Next != "" {
 			block.Prose = append(block.Prose, "  next: "+info.Next)
@@ -107,11 +107,4 @@ func codesResult(codes []admin.CodeInfo, failures []out.Failure, one bool) *out.
 	}
 	r.Blocks = []out.Block{block}
 	return r
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }

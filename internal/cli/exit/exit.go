@@ -15,17 +15,37 @@ import (
 // meaning may be added, never changed.
 type Status int
 
-// The statuses, in the order of docs/cli/exit-codes.md.
+// The statuses. docs/cli/exit-codes.md is written from Meanings.
 const (
 	OK                 Status = 0
-	Failed             Status = 1   // the operation, or any item of it, failed
-	Usage              Status = 2   // the command line or the configuration is wrong
-	Unreachable        Status = 3   // no broker answered, or it refused the credentials
-	CheckFailed        Status = 4   // --check or --assert found what it looks for
-	VerificationFailed Status = 5   // acked data is missing or differs
-	TimedOut           Status = 124 // --timeout passed first (as timeout(1))
-	Interrupted        Status = 130 // SIGINT (128 + 2)
+	Failed             Status = 1
+	Usage              Status = 2
+	Unreachable        Status = 3
+	CheckFailed        Status = 4
+	VerificationFailed Status = 5
+	TimedOut           Status = 124 // as timeout(1)
+	Interrupted        Status = 130 // 128 + SIGINT
 )
+
+// Meaning is what scripts may rely on for one status.
+type Meaning struct {
+	Status Status
+	Text   string
+}
+
+// Meanings lists every status.
+func Meanings() []Meaning {
+	return []Meaning{
+		{OK, "done; a broker or a dev cluster that was told to stop, and stopped"},
+		{Failed, "the operation failed, or any item of several"},
+		{Usage, "the command line, the environment or the configuration file is wrong; nothing was done"},
+		{Unreachable, "no broker answered, or it refused the credentials"},
+		{CheckFailed, "`--check` or `--assert` found what it looks for"},
+		{VerificationFailed, "acked data is lost, doubled, reordered or changed"},
+		{TimedOut, "`--timeout` passed before the operation was done"},
+		{Interrupted, "interrupted by SIGINT (Ctrl-C) or SIGTERM before it was done"},
+	}
+}
 
 // Error is a failure with a status: what went wrong in Err, then the details
 // that locate it, then what to do next.

@@ -117,11 +117,11 @@ func partitionGrid(partitions []admin.ISRPartition) out.Grid {
 	for _, p := range partitions {
 		w := worstOf(p.Followers)
 		grid.Rows = append(grid.Rows, []out.Cell{
-			out.Text(p.Topic), out.Int(p.Partition), leader(p.Leader), optional(p.LeaderEpoch),
-			out.IDs(p.Replicas), out.IDs(p.ISR), elr(p.ELR), optional(p.MinInsyncReplicas), outOf(p),
+			out.Text(p.Topic), out.Int(p.Partition), out.Leader(p.Leader), out.OptInt(p.LeaderEpoch),
+			out.IDs(p.Replicas), out.IDs(p.ISR), out.OptIDs(p.ELR), out.OptInt(p.MinInsyncReplicas), outOf(p),
 			w.behind(p), out.OptCount(w.records), out.OptBytes(w.bytes), out.OptMillis(w.millis),
 			w.caughtUp(p), slowest(p), out.OptCount(p.HighWatermark), out.OptCount(p.LogEndOffset),
-			optional(p.PendingAcks), optionalText(p.Flush), out.Text(p.Source), state(p.State),
+			out.OptInt(p.PendingAcks), out.OptText(p.Flush), out.Text(p.Source), state(p.State),
 		})
 	}
 	return grid
@@ -149,12 +149,12 @@ func followerGrid(partitions []admin.ISRPartition) out.Grid {
 	for _, p := range partitions {
 		for _, f := range p.Followers {
 			grid.Rows = append(grid.Rows, []out.Cell{
-				out.Text(p.Topic), out.Int(p.Partition), leader(p.Leader), out.Int(f.Broker),
+				out.Text(p.Topic), out.Int(p.Partition), out.Leader(p.Leader), out.Int(f.Broker),
 				inISR(f.InISR), out.State(f.State),
 				out.OptCount(f.LagRecords), out.OptBytes(f.LagBytes), out.OptMillis(f.LagMillis),
 				ago(f.LastCaughtUpMS), out.OptShare(f.AckWaitShare),
-				out.OptCount(f.DurableEndOffset), out.OptCount(f.LogEndOffset), optional(f.Flaps),
-				out.Text(p.Source), optionalText(f.Reason),
+				out.OptCount(f.DurableEndOffset), out.OptCount(f.LogEndOffset), out.OptInt(f.Flaps),
+				out.Text(p.Source), out.OptText(f.Reason),
 			})
 		}
 	}
@@ -214,4 +214,11 @@ func state(s string) out.Cell {
 		cell.Text = text
 	}
 	return cell
+}
+
+func inISR(in bool) out.Cell {
+	if in {
+		return out.YesNo(in)
+	}
+	return out.YesNo(in).In(out.Warn)
 }

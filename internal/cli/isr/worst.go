@@ -8,10 +8,10 @@ import (
 )
 
 // worst is how far behind the last follower is. A nil means that not one
-// follower's number is known; blind, that some follower's is not.
+// follower's number is known; blind, how many followers nothing is known of.
 type worst struct {
 	records, bytes, millis, caughtUpMS *int64
-	blind                              bool
+	blind                              int
 }
 
 func worstOf(followers []admin.Follower) worst {
@@ -21,7 +21,9 @@ func worstOf(followers []admin.Follower) worst {
 		w.bytes = larger(w.bytes, f.LagBytes)
 		w.millis = larger(w.millis, f.LagMillis)
 		w.caughtUpMS = larger(w.caughtUpMS, f.LastCaughtUpMS)
-		w.blind = w.blind || f.LagRecords == nil
+		if f.LagRecords == nil {
+			w.blind++
+		}
 	}
 	return w
 }
@@ -33,8 +35,8 @@ func larger(a, b *int64) *int64 {
 	return a
 }
 
-// behind shows records, bytes and time together. A follower about which
-// nothing is known adds a question mark, whatever the others are.
+// behind shows records, bytes and time together. Followers about which nothing
+// is known are counted, whatever the others are.
 func (w worst) behind(p admin.ISRPartition) out.Cell {
 	if len(p.Followers) == 0 {
 		return out.Text("")
@@ -46,8 +48,8 @@ func (w worst) behind(p admin.ISRPartition) out.Cell {
 	if *w.records > 0 || (w.millis != nil && *w.millis > 0) {
 		cell.Text = fmt.Sprintf("%s / %s / %s", out.OptCount(w.records).Text, out.OptBytes(w.bytes).Text, out.OptMillis(w.millis).Text)
 	}
-	if w.blind {
-		cell.Text += " or more ?"
+	if w.blind > 0 {
+		cell.Text += fmt.Sprintf(", %d unknown", w.blind)
 		cell.Tone = out.Warn
 	}
 	return cell
@@ -72,39 +74,4 @@ func ago(ms *int64) out.Cell {
 		cell.Text += " ago"
 	}
 	return cell
-}
-
-func leader(id int32) out.Cell {
-	if id < 0 {
-		return out.Cell{Text: "none", Raw: "-1", Tone: out.Bad}
-	}
-	return out.Int(id)
-}
-
-func optional[T ~int | ~int32](n *T) out.Cell {
-	if n == nil {
-		return out.Unknown()
-	}
-	return out.Int(*n)
-}
-
-func optionalText(s *string) out.Cell {
-	if s == nil {
-		return out.Text("")
-	}
-	return out.Text(*s)
-}
-
-func elr(ids []int32) out.Cell {
-	if ids == nil {
-		return out.Unknown()
-	}
-	return out.IDs(ids)
-}
-
-func inISR(in bool) out.Cell {
-	if in {
-		return out.Text("yes")
-	}
-	return out.Text("no").In(out.Warn)
 }

@@ -87,6 +87,38 @@ func Int[T ~int | ~int32 | ~int64](n T) Cell {
 	return Cell{Text: strconv.FormatInt(int64(n), 10)}
 }
 
+// OptInt is Int of a number that may be unknown.
+func OptInt[T ~int | ~int32 | ~int64](n *T) Cell {
+	if n == nil {
+		return Unknown()
+	}
+	return Int(*n)
+}
+
+// OptText is Text of something that may not be there.
+func OptText(s *string) Cell {
+	if s == nil {
+		return Text("")
+	}
+	return Text(*s)
+}
+
+// YesNo returns a cell for a truth.
+func YesNo(yes bool) Cell {
+	if yes {
+		return Cell{Text: "yes"}
+	}
+	return Cell{Text: "no"}
+}
+
+// Leader returns the id of a leader; below 0 there is none.
+func Leader(id int32) Cell {
+	if id < 0 {
+		return Cell{Text: "none", Raw: "-1", Tone: Bad}
+	}
+	return Int(id)
+}
+
 // Count returns a number that may be large, in groups of three digits.
 func Count(n int64) Cell {
 	return Cell{Text: group(n), Raw: strconv.FormatInt(n, 10)}
@@ -113,6 +145,14 @@ func IDs(ids []int32) Cell {
 		s[i] = strconv.FormatInt(int64(id), 10)
 	}
 	return Cell{Text: strings.Join(s, ",")}
+}
+
+// OptIDs is IDs of a list that may be unknown, which nil stands for.
+func OptIDs(ids []int32) Cell {
+	if ids == nil {
+		return Unknown()
+	}
+	return IDs(ids)
 }
 
 // Bytes returns a size in binary units.

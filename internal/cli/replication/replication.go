@@ -119,24 +119,17 @@ func linkGrid(links []admin.Link) out.Grid {
 	for _, l := range links {
 		grid.Rows = append(grid.Rows, []out.Cell{
 			out.Text(fmt.Sprintf("%d->%d", l.From, l.To)), out.Int(l.From), out.Int(l.To), out.State(l.State),
-			optional(l.Partitions), inSync(l), out.OptCount(l.LagRecords), out.OptBytes(l.LagBytes), out.OptMillis(l.LagMillis),
+			out.OptInt(l.Partitions), inSync(l), out.OptCount(l.LagRecords), out.OptBytes(l.LagBytes), out.OptMillis(l.LagMillis),
 			rate(l.BytesPerSecond), out.OptMicros(l.RTTP50Micros), out.OptMicros(l.RTTP99Micros),
 			out.OptMicros(l.FsyncP99Micros), out.OptMicros(l.AckWaitP99), out.OptShare(l.SlowestShare),
-			out.OptCount(l.Reconnects), out.Text(l.Source), lastError(l.LastError),
+			out.OptCount(l.Reconnects), out.Text(l.Source), out.OptText(l.LastError),
 		})
 	}
 	return grid
 }
 
-func optional(n *int) out.Cell {
-	if n == nil {
-		return out.Unknown()
-	}
-	return out.Int(*n)
-}
-
 func inSync(l admin.Link) out.Cell {
-	cell := optional(l.InSync)
+	cell := out.OptInt(l.InSync)
 	if l.InSync != nil && l.Partitions != nil && *l.InSync < *l.Partitions {
 		return cell.In(out.Warn)
 	}
@@ -148,11 +141,4 @@ func rate(bytesPerSecond *float64) out.Cell {
 		return out.Unknown()
 	}
 	return out.Bytes(int64(*bytesPerSecond))
-}
-
-func lastError(text *string) out.Cell {
-	if text == nil {
-		return out.Text("")
-	}
-	return out.Text(*text)
 }

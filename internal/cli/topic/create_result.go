@@ -46,7 +46,7 @@ func createdResult(clusterID string, created []admin.CreatedTopic, failures []ou
 		}
 		r.Names = append(r.Names, t.Topic)
 		grid.Rows = append(grid.Rows, []out.Cell{
-			out.Text(t.Topic), number(t.Partitions), number(t.ReplicationFactor), optional(t.MinInsyncReplicas),
+			out.Text(t.Topic), number(t.Partitions), number(t.ReplicationFactor), out.OptInt(t.MinInsyncReplicas),
 			ofAll(t.Leaders, t), ofAll(t.FullISR, t), out.Text(word), out.Text(t.TopicID),
 		})
 	}
@@ -61,13 +61,6 @@ func number(n int) out.Cell {
 		return out.Unknown()
 	}
 	return out.Int(n)
-}
-
-func optional(n *int) out.Cell {
-	if n == nil {
-		return out.Unknown()
-	}
-	return out.Int(*n)
 }
 
 // ofAll shows how many partitions of all; a dry run has none.

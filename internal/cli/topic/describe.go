@@ -100,7 +100,7 @@ func describeResult(d admin.TopicDetails, all bool) *out.Result {
 // heading is the lines above a topic's partitions.
 func heading(t admin.TopicDetail, all bool) []string {
 	line := fmt.Sprintf("TOPIC %s  PARTITIONS %d  REPLICAS %d  MIN ISR %s  RECORDS %s  SIZE %s",
-		t.Topic, t.Partitions, t.ReplicationFactor, optional(t.MinInsyncReplicas).Text,
+		t.Topic, t.Partitions, t.ReplicationFactor, out.OptInt(t.MinInsyncReplicas).Text,
 		out.OptCount(t.Records).Text, out.OptBytes(t.SizeBytes).Text)
 	if t.TopicID != "" {
 		line += "  ID " + t.TopicID
@@ -188,27 +188,13 @@ func partitionGrid(t admin.TopicDetail) out.Grid {
 	}}
 	for _, p := range t.PartitionDetails {
 		grid.Rows = append(grid.Rows, []out.Cell{
-			out.Text(t.Topic), out.Int(p.Partition), leader(p.Leader), epoch(p.LeaderEpoch),
-			out.IDs(p.Replicas), isr(p), elr(p.ELR),
+			out.Text(t.Topic), out.Int(p.Partition), out.Leader(p.Leader), out.OptInt(p.LeaderEpoch),
+			out.IDs(p.Replicas), isr(p), out.OptIDs(p.ELR),
 			out.OptCount(p.LogStartOffset), out.OptCount(p.HighWatermark), out.OptBytes(p.SizeBytes),
 			preferred(p), out.State(p.State),
 		})
 	}
 	return grid
-}
-
-func leader(id int32) out.Cell {
-	if id < 0 {
-		return out.Cell{Text: "none", Raw: "-1", Tone: out.Bad}
-	}
-	return out.Int(id)
-}
-
-func epoch(e *int32) out.Cell {
-	if e == nil {
-		return out.Unknown()
-	}
-	return out.Int(*e)
 }
 
 // isr shows the in-sync replicas, and with a ! those that are missing.
@@ -226,13 +212,6 @@ func isr(p admin.PartitionDetail) out.Cell {
 		cell.Tone = out.Warn
 	}
 	return cell
-}
-
-func elr(ids []int32) out.Cell {
-	if ids == nil {
-		return out.Unknown()
-	}
-	return out.IDs(ids)
 }
 
 // preferred tells whether the leader is the replica that placement wanted.

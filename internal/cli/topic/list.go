@@ -123,7 +123,7 @@ func listResult(clusterID string, topics []admin.Topic, failures []out.Failure) 
 		grid.Rows = append(grid.Rows, []out.Cell{
 			out.Text(t.Topic), out.Int(t.Partitions), out.Int(t.ReplicationFactor),
 			alarm(t.UnderReplicated, out.Warn), alarm(t.Offline, out.Bad),
-			out.Text(yesNo(t.Internal)), out.Text(t.TopicID),
+			out.YesNo(t.Internal), out.Text(t.TopicID),
 		})
 	}
 	r.Summary = summary
@@ -137,11 +137,4 @@ func alarm(n int, tone out.Tone) out.Cell {
 		return out.Int(0)
 	}
 	return out.Int(n).In(tone)
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
