@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -37,6 +38,9 @@ type ClientEnvironment struct {
 	Governor    *string  `json:"cpu_governor"`
 	ClockSource *string  `json:"clock_source"`
 	MemoryBytes *int64   `json:"memory_bytes"`
+	// GCCount and GCPause are of the client while load ran.
+	GCCount int64 `json:"gc_count"`
+	GCPause int64 `json:"gc_pause_us"`
 }
 
 // ClusterEnvironment is the cluster under load.
@@ -119,6 +123,13 @@ func clientEnvironment(version string, host host) ClientEnvironment {
 		env.Chronik = &version
 	}
 	return env
+}
+
+// gcClock is the collector's count and total pause so far.
+func gcClock() (count int64, pause time.Duration) {
+	var stats debug.GCStats
+	debug.ReadGCStats(&stats)
+	return stats.NumGC, stats.PauseTotal
 }
 
 func moduleVersion(path string) *string {
@@ -214,13 +225,14 @@ func (t *target) topicEnvironment(ctx context.Context, detail kadm.TopicDetail) 
 }
 
 // describeEnd adds what can only be told after the load.
-func (t *target) describeEnd(ctx context.Context, env *Environment, s *sampler) {
+func (t *target) describeEnd(ctx context.Context, env *Environment, beside *observer) {
 	ctx, cancel := grace(ctx, setupLimit, drainGrace)
 	defer cancel()
 	if state, err := t.inSync(ctx); err == nil {
 		env.ISR.End = state
 	}
-	env.ISR.FullShare, env.ISR.Smallest = s.result()
+	env.Client.GCCount, env.Client.GCPause = beside.gcCount, beside.gcPause.Microseconds()
+	env.ISR.FullShare, env.ISR.Smallest = beside.isr.result()
 	if env.ISR.Smallest != nil && *env.ISR.Smallest == 1 && env.Topic.ReplicationFactor != nil {
 		t.warn("an in-sync set was down to its leader: with min.insync.replicas=%s, acks=all then waits for no other broker",
 			orUnknown(env.Topic.MinInsync))

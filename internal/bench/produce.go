@@ -179,18 +179,17 @@ func (t *target) saturate(ctx context.Context, c ProduceConfig, opts []kgo.Opt, 
 
 	m.enter(PhaseMeasure, 0)
 	report.Started = time.Now().UTC()
-	isr := &sampler{}
-	stop := background(ctx, func(ctx context.Context) { isr.watch(ctx, t) })
+	beside := t.observe(ctx)
 	began := time.Now()
 	for _, rec := range l.flood(ctx, c.Records, m) {
 		l.total.merge(rec)
 	}
 	report.measured(l, c, time.Since(began))
-	stop()
+	beside.end()
 	l.close()
 
 	report.Interrupted = ctx.Err() != nil
-	t.describeEnd(ctx, &report.Environment, isr)
+	t.describeEnd(ctx, &report.Environment, beside)
 	if !c.SkipVerify {
 		m.enter(PhaseVerify, 0)
 		report.Verification = t.verify(ctx, m)

@@ -68,15 +68,14 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	report.Started = time.Now().UTC()
 	c.Logger.Info("measuring", slog.String("topic", t.topic), slog.Int("arms", len(lanes)))
 	m.enter(PhaseMeasure, turns.total(c))
-	isr := &sampler{}
-	stop := background(ctx, func(ctx context.Context) { isr.watch(ctx, t) })
+	beside := t.observe(ctx)
 	report.Blocks = measure(ctx, lanes, c, turns, m)
-	stop()
+	beside.end()
 	closeLanes(lanes)
 
 	report.Interrupted = ctx.Err() != nil
 	report.judge(lanes, c)
-	t.describeEnd(ctx, &report.Environment, isr)
+	t.describeEnd(ctx, &report.Environment, beside)
 	if !c.SkipVerify {
 		m.enter(PhaseVerify, 0)
 		report.Verification = t.verify(ctx, m)

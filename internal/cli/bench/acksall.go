@@ -73,7 +73,7 @@ verification fails.`,
 	fs.Var(&o.rate, "rate", "`RECORDS` per second that each arm offers, such as 1000, 20k")
 	fs.DurationVar(&o.duration, "duration", 10*time.Second, "measured `DURATION`, shared by the arms")
 	fs.DurationVar(&o.warmup, "warmup", 3*time.Second, "`DURATION` of load before it that is not measured, shared by the arms")
-	fs.StringVar(&o.arrival, "arrival", string(engine.Uniform), "how records are spaced: uniform or poisson (`PROCESS`)")
+	fs.StringVar(&o.arrival, "arrival", string(engine.Uniform), "`PROCESS` that spaces the records: uniform or poisson")
 	fs.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that makes poisson arrivals repeatable (default random)")
 	o.bind(fs)
 	fs.DurationVar(&o.block, "block", 5*time.Second, "longest `DURATION` of one arm's turn")
@@ -125,6 +125,7 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	if config.Target, err = o.target(ctx, g, version); err != nil {
 		return err
 	}
+	defer relaxGC()()
 	line := newProgress(g)
 	config.OnProgress = line.show
 	report, err := engine.Run(ctx, config)

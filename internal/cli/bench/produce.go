@@ -92,6 +92,7 @@ func produce(ctx context.Context, g *globals.Globals, o produceOptions, version 
 	if config.Target, err = o.target(ctx, g, version); err != nil {
 		return err
 	}
+	defer relaxGC()()
 	line := newProgress(g)
 	config.OnProgress = line.show
 	report, err := engine.RunProduce(ctx, config)

@@ -121,3 +121,25 @@ func (s *sampler) result() (fullShare *float64, smallest *int) {
 	share, n := float64(s.full)/float64(s.samples), s.smallest
 	return &share, &n
 }
+
+// observer watches what happens beside the load, here and in the cluster.
+type observer struct {
+	isr     sampler
+	stop    func() // stops the watching and waits for its end
+	gcCount int64
+	gcPause time.Duration
+}
+
+// observe begins to watch. end ends it.
+func (t *target) observe(ctx context.Context) *observer {
+	o := &observer{}
+	o.gcCount, o.gcPause = gcClock()
+	o.stop = background(ctx, func(ctx context.Context) { o.isr.watch(ctx, t) })
+	return o
+}
+
+func (o *observer) end() {
+	o.stop()
+	count, pause := gcClock()
+	o.gcCount, o.gcPause = count-o.gcCount, pause-o.gcPause
+}
