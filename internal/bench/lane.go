@@ -32,8 +32,9 @@ func (t *target) newLanes(c Config) ([]*lane, error) {
 			}
 			l.producers = append(l.producers, p)
 			if !c.ClosedLoop {
+				// The same schedule for every arm, bursts included.
 				n := float64(c.Producers)
-				l.schedules = append(l.schedules, NewSchedule(c.Arrival, c.Rate/n, float64(i)/n, c.Seed+uint64(p.id)))
+				l.schedules = append(l.schedules, NewSchedule(c.Arrival, c.Rate/n, float64(i)/n, c.Seed+uint64(i)))
 			}
 		}
 		lanes = append(lanes, l)

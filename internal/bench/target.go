@@ -131,10 +131,11 @@ func (t *target) await(ctx context.Context) error {
 		state, err := t.inSync(ctx)
 		switch {
 		case err != nil:
-			if !t.temporary || !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			// The broker that is asked may not have heard of a new topic yet.
+			if !t.temporary || !kerr.IsRetriable(err) {
 				return wrapSetup("describe topic "+t.topic, err)
 			}
-		case state.led() && (state.full() || !t.temporary || time.Now().After(fullBy)):
+		case len(state) >= t.expected() && state.led() && (state.full() || !t.temporary || time.Now().After(fullBy)):
 			t.partitions = int32(len(state))
 			if !state.full() {
 				t.warn("the in-sync sets were not full when the run began")
@@ -149,8 +150,23 @@ func (t *target) await(ctx context.Context) error {
 	}
 }
 
+// expected returns how many partitions the topic has at least.
+func (t *target) expected() int {
+	if t.temporary {
+		return int(t.cfg.Partitions)
+	}
+	return 1
+}
+
 // findStarts notes where this run's records will begin.
 func (t *target) findStarts(ctx context.Context) error {
+	if t.temporary {
+		t.starts = map[int32]int64{}
+		for partition := range t.partitions {
+			t.starts[partition] = 0
+		}
+		return nil
+	}
 	ends, err := t.ends(ctx)
 	if err != nil {
 		return wrapSetup("find the end of topic "+t.topic, err)
