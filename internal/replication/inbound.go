@@ -16,7 +16,7 @@ import (
 // inbound is the receiving side of a link: one leader's live connection, and
 // the sessions opened on it. Its goroutines are the reader (serve), which
 // appends what it reads itself, the writer of whatever the socket would not
-// take at once, and one per truncation or parked Open while there are any.
+// take at once, one that answers Opens while some wait, and one per truncation.
 type inbound struct {
 	m      *Manager
 	leader cluster.BrokerID
@@ -24,13 +24,14 @@ type inbound struct {
 	conn   net.Conn
 	cancel context.CancelFunc // ends serve, even while it waits for room to append
 	out    *outbox
+	fresh  chan struct{}  // more Opens wait; capacity 1
 	wg     sync.WaitGroup // of everything but the reader, which alone adds to it
 
-	mu       sync.Mutex
-	sessions map[uint64]*inSession                 // guarded by mu
-	current  map[cluster.TopicPartition]*inSession // guarded by mu; the newest of each partition
-	parked   map[cluster.TopicPartition]parkedOpen // guarded by mu
-	parking  bool                                  // guarded by mu; someone retries the parked
+	mu        sync.Mutex
+	sessions  map[uint64]*inSession                  // guarded by mu
+	current   map[cluster.TopicPartition]*inSession  // guarded by mu; the newest of each partition
+	waiting   map[cluster.TopicPartition]waitingOpen // guarded by mu; the newest Open of each
+	admitting bool                                   // guarded by mu; someone answers the waiting
 }
 
 // inSession is an open session as its follower sees it.
@@ -52,7 +53,7 @@ func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Con
 		m: m, leader: remote.From, log: m.o.Logger.With(slog.Int("leader", int(remote.From))),
 		conn: conn, cancel: cancel, out: newOutbox(conn, m.o.DeadAfter),
 		sessions: map[uint64]*inSession{}, current: map[cluster.TopicPartition]*inSession{},
-		parked: map[cluster.TopicPartition]parkedOpen{},
+		waiting: map[cluster.TopicPartition]waitingOpen{}, fresh: make(chan struct{}, 1),
 	}
 	m.mu.Lock()
 	old := m.inbounds[remote.From]

@@ -56,13 +56,15 @@ type Windows struct {
 	//
 	// The default is 8 MiB.
 	BulkWindowBytes int
-	// LiveLinkBytes is the live lane's window over all partitions.
+	// LiveLinkBytes is the live lane's window over all partitions. All lanes
+	// that lead to a broker should fit into its write buffer together, or data
+	// that is new waits there behind data that is not.
 	//
-	// The default is 16 MiB.
+	// The default is 8 MiB.
 	LiveLinkBytes int
 	// BulkLinkBytes is the bulk lane's window over all partitions.
 	//
-	// The default is 32 MiB.
+	// The default is 8 MiB.
 	BulkLinkBytes int
 }
 
@@ -113,8 +115,8 @@ func (o Options) withDefaults() Options {
 	o.MaxFrameBytes = cmp.Or(o.MaxFrameBytes, 128<<20)
 	o.LiveWindowBytes = cmp.Or(o.LiveWindowBytes, 1<<20)
 	o.BulkWindowBytes = cmp.Or(o.BulkWindowBytes, 8<<20)
-	o.LiveLinkBytes = cmp.Or(o.LiveLinkBytes, 16<<20)
-	o.BulkLinkBytes = cmp.Or(o.BulkLinkBytes, 32<<20)
+	o.LiveLinkBytes = cmp.Or(o.LiveLinkBytes, 8<<20)
+	o.BulkLinkBytes = cmp.Or(o.BulkLinkBytes, 8<<20)
 	o.MinRedial = cmp.Or(o.MinRedial, 20*time.Millisecond)
 	o.MaxRedial = cmp.Or(o.MaxRedial, time.Second)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
