@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,6 +36,18 @@ func (t Target) watch(ctx context.Context, m *monitor) (stop func()) {
 		return func() {}
 	}
 	return background(ctx, func(ctx context.Context) { m.watch(ctx, t.OnProgress) })
+}
+
+// background runs fn until stop is called, which waits for its end. It goes on
+// when ctx is cancelled: what follows the interruption is watched too.
+func background(ctx context.Context, fn func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { fn(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, error) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -23,16 +22,4 @@ func grace(ctx context.Context, limit, after time.Duration) (context.Context, co
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(after, cancel) })
 	return rest, func() { stop(); cancel() }
-}
-
-// background runs fn until stop is called, which waits for its end. It goes on
-// when ctx is cancelled: what follows the interruption is watched too.
-func background(ctx context.Context, fn func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	running.Go(func() { fn(ctx) })
-	return func() {
-		cancel()
-		running.Wait()
-	}
 }
