@@ -32,7 +32,9 @@ type Result struct {
 //	M3  A fenced broker is in no in-sync set.
 //	M4  The leader epoch grows by one with every change of leader, also to
 //	    nobody, and never otherwise.
-//	M5  The partition epoch grows by one with every change of the partition.
+//	M5  The partition epoch grows by one with every change of the partition,
+//	    and with every in-sync change refused because a member is ineligible:
+//	    other copies of it must not succeed when the member is eligible again.
 //	M6  ELR is empty unless the in-sync set is below its effective minimum.
 //	M7  A new leader comes from the ISR, or from the ELR if the ISR is empty.
 //	M8  A draining broker is in an in-sync set only if it is alone in it.

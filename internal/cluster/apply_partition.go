@@ -41,10 +41,14 @@ func (tx *txn) alterOne(leader BrokerID, c ISRChange) error {
 	if c.PartitionEpoch != p.PartitionEpoch {
 		return fmt.Errorf("partition epoch %d, now %d: %w", c.PartitionEpoch, p.PartitionEpoch, ErrInvalidUpdateVersion)
 	}
+	e := tx.edit(t, int(c.TP.Partition))
 	if err := tx.checkEligible(p, c.ISR); err != nil {
+		// Its copies that are still under way must not find the member eligible
+		// again later: the leader may have stopped to wait for it by then.
+		e.renew = true
+		e.store()
 		return err
 	}
-	e := tx.edit(t, int(c.TP.Partition))
 	e.setISR(e.inOrder(func(id BrokerID) bool { return isMember(c.ISR, id) }))
 	if b, ok := tx.next.Broker(leader); ok && b.Draining {
 		e.drain(leader) // it waited for somebody to take over

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -273,7 +274,7 @@ func TestAlterISRRefusals(t *testing.T) {
 		{name: "without the leader", change: func(_ *history, c *AlterISR) { c.Changes[0].ISR = c.Changes[0].ISR[1:] }, want: ErrInvalidRequest},
 		{name: "a member twice", change: func(_ *history, c *AlterISR) { c.Changes[0].ISR[2] = c.Changes[0].ISR[1] }, want: ErrInvalidRequest},
 		{name: "no replica", change: func(h *history, c *AlterISR) { c.Changes[0].ISR[2] = ISRMember{4, h.epoch(4)} }, want: ErrInvalidRequest},
-		{name: "member registered anew", change: func(_ *history, c *AlterISR) { c.Changes[0].ISR[2].Epoch-- }, want: ErrIneligibleReplica},
+		{name: "member registered anew", prepare: func(h *history) { h.must(h.isr(1, 2)) }, change: func(_ *history, c *AlterISR) { c.Changes[0].ISR[2].Epoch-- }, want: ErrIneligibleReplica},
 		{name: "fenced member", prepare: func(h *history) { h.fence(3) }, change: func(*history, *AlterISR) {}, want: ErrIneligibleReplica},
 		{name: "draining member", prepare: func(h *history) { h.drain(3) }, change: func(*history, *AlterISR) {}, want: ErrIneligibleReplica},
 	}
@@ -293,10 +294,28 @@ func TestAlterISRRefusals(t *testing.T) {
 			if err := errors.Join(append(res.Errs, res.Err)...); !errors.Is(err, tt.want) {
 				t.Fatalf("error %v, want %v", err, tt.want)
 			}
-			if tt.want != nil && h.partition() != before {
-				t.Fatalf("a refused change left %+v, was %+v", *h.partition(), *before)
+			switch after := h.partition(); {
+			case errors.Is(tt.want, ErrIneligibleReplica):
+				checkRenewed(t, before, after)
+				h.unfence(3)
+				if again := h.apply(cmd); !errors.Is(again.Errs[0], ErrInvalidUpdateVersion) {
+					t.Fatalf("another copy of it: error %v, want %v", again.Errs[0], ErrInvalidUpdateVersion)
+				}
+			case tt.want != nil && after != before:
+				t.Fatalf("a refused change left %+v, was %+v", *after, *before)
 			}
 		})
+	}
+}
+
+// checkRenewed expects a partition to differ in nothing but a partition epoch
+// that is one larger (M5).
+func checkRenewed(t *testing.T, before, after *Partition) {
+	t.Helper()
+	want := *before
+	want.PartitionEpoch++
+	if !reflect.DeepEqual(*after, want) {
+		t.Fatalf("a refusal left %+v, want %+v", *after, want)
 	}
 }
 

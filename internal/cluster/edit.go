@@ -13,6 +13,8 @@ type edit struct {
 	p     Partition
 	// leaderChanged is set by lead and costs a new leader epoch.
 	leaderChanged bool
+	// renew makes the partition epoch grow though nothing else changes.
+	renew bool
 }
 
 func (tx *txn) edit(t *Topic, index int) *edit {
@@ -23,9 +25,9 @@ func (tx *txn) edit(t *Topic, index int) *edit {
 // tp names the partition.
 func (e *edit) tp() TopicPartition { return e.topic.TopicPartition(e.index) }
 
-// store writes the change, if it is one, with its epochs (M4, M5).
+// store writes the change, if it is one or renews, with its epochs (M4, M5).
 func (e *edit) store() {
-	if !e.leaderChanged && slices.Equal(e.p.ISR, e.was.ISR) && slices.Equal(e.p.ELR, e.was.ELR) {
+	if !e.leaderChanged && !e.renew && slices.Equal(e.p.ISR, e.was.ISR) && slices.Equal(e.p.ELR, e.was.ELR) {
 		return
 	}
 	if e.leaderChanged {
