@@ -21,7 +21,7 @@ import (
 func TestOneVoterLeadsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := newQuorum(t, 1, nil)
+		q := newQuorum(t, 1, func(o *Options) { o.MaxProposals = 1 })
 		defer q.close()
 		start := time.Now()
 		q.start(1)
@@ -33,8 +33,11 @@ func TestOneVoterLeadsAtOnce(t *testing.T) {
 		if m.ClusterID() != "c" {
 			t.Errorf("cluster id %q, want c", m.ClusterID())
 		}
-		if err := m.Barrier(t.Context()); err != nil {
-			t.Error(err)
+		for range 3 { // one after the other, each has its turn
+			synctest.Wait()
+			if err := m.Barrier(t.Context()); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
@@ -382,7 +385,9 @@ func TestAWipedVoterDoesNotVote(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(q.dir, host(3))); err != nil {
 			t.Fatal(err)
 		}
-		q.start(2, 3)
+		q.start(3) // alone, it must not take itself for the first of a new cluster
+		wait(5 * time.Second)
+		q.start(2)
 		wait(20 * time.Second)
 		for id, m := range q.members {
 			if m.Leader() != cluster.NoBroker {

@@ -57,6 +57,9 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.SnapshotStore, stream *stream, g *gate) error {
 	notify := make(chan bool, 8)
 	config := r.config(newRaftLog(r.o.Logger), notify)
+	if err := dropCovered(logs, snapshots); err != nil {
+		return err
+	}
 	joining, err := r.prepare(logs, snapshots, g, config)
 	if err != nil {
 		return err
