@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +21,7 @@ type leaderView = kmsg.DescribeQuorumResponseTopicPartition
 type leaderViews struct {
 	mu          sync.Mutex
 	answers     map[topicPartition]leaderView // guarded by mu
-	moved       map[topicPartition]error      // guarded by mu; its broker leads it no more
+	moved       map[topicPartition]error      // guarded by mu; why its leader has no view of it
 	unreachable map[int32]bool                // guarded by mu; leaders that gave no answer
 	problems    []Problem                     // guarded by mu
 }
@@ -63,17 +62,29 @@ func (c *Client) leaderViews(ctx context.Context, chosen []selected) *leaderView
 
 // collect sorts the partitions of one answer. The caller holds mu.
 func (v *leaderViews) collect(resp *kmsg.DescribeQuorumResponse) {
+	_, chronik := tagged[[]status.Link](resp.UnknownTags, status.TagLinks)
 	for _, topic := range resp.Topics {
 		for _, p := range topic.Partitions {
 			tp := topicPartition{topic.Topic, p.Partition}
-			switch err := kerr.ErrorForCode(p.ErrorCode); {
-			case err == nil:
+			switch {
+			case p.ErrorCode == 0:
 				v.answers[tp] = p
-			case errors.Is(err, kerr.NotLeaderForPartition), errors.Is(err, kerr.LeaderNotAvailable),
-				errors.Is(err, kerr.FencedLeaderEpoch), errors.Is(err, kerr.ReplicaNotAvailable):
+			case chronik || !foreignRefusal(p.ErrorCode):
 				v.moved[tp] = codeError(tp.String(), p.ErrorCode, p.ErrorMessage)
 			}
 		}
+	}
+}
+
+// foreignRefusal reports whether a broker that is not chronik answers with
+// this code when it is asked about a topic of users.
+func foreignRefusal(code int16) bool {
+	switch code {
+	case kerr.UnknownTopicOrPartition.Code, kerr.InvalidRequest.Code, kerr.UnsupportedVersion.Code,
+		kerr.ClusterAuthorizationFailed.Code, kerr.TopicAuthorizationFailed.Code:
+		return true
+	default:
+		return false
 	}
 }
 
