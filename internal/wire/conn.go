@@ -28,6 +28,7 @@ type conn struct {
 	nc     net.Conn
 	id     uint64
 	reader *bufio.Reader // owned by readLoop
+	buf    []byte        // owned by writeLoop; memory for the next response
 
 	// replies are due, in the order of the requests. The reader sends and
 	// closes, the writer receives.
@@ -193,34 +194,60 @@ func (c *conn) readFailed(ctx context.Context, err error) error {
 }
 
 // writeLoop waits for the replies in order and sends them, until the reader
-// closes the queue.
+// closes the queue. Replies that are there already leave together; nothing waits
+// for another one to come.
 func (c *conn) writeLoop(ctx context.Context) error {
-	var buf []byte
+	var out [][]byte // encoded and not sent yet; one piece while more may follow
 	for d := range c.replies {
-		resp, err := d.reply.Wait(ctx)
-		if err != nil {
-			return d.failed("wait", err)
-		}
-		if resp != nil {
-			pieces := encodeResponse(buf, d.CorrelationID, resp)
-			if err := c.writeFrame(pieces); err != nil {
+		if prompt, ok := d.reply.(Prompt); !ok || !prompt.Ready() {
+			if err := c.send(&out); err != nil {
 				return d.failed("write", err)
 			}
-			if buf = pieces[0]; cap(buf) > keepBufferBytes {
-				buf = nil
+		}
+		resp, err := d.reply.Wait(ctx)
+		if err != nil {
+			return errors.Join(d.failed("wait", err), c.send(&out))
+		}
+		if resp != nil {
+			dst := c.buf[:0]
+			if len(out) == 1 {
+				dst = out[0]
 			}
+			out = encodeResponse(dst, d.CorrelationID, resp)
 		}
 		c.dueCount.Add(-1)
+		if len(out) > 1 || len(c.replies) == 0 || size(out) >= writeChunk {
+			if err := c.send(&out); err != nil {
+				return d.failed("write", err)
+			}
+		}
 	}
 	return nil
 }
 
-// writeFrame sends a response. The client has WriteTimeout for every chunk, so
-// a large response may take long over a slow line and may not hang.
-func (c *conn) writeFrame(pieces [][]byte) error {
-	for len(pieces) > 0 {
+func size(pieces [][]byte) int {
+	n := 0
+	for _, piece := range pieces {
+		n += len(piece)
+	}
+	return n
+}
+
+// send sends pieces and forgets them, except for the buffer that the next ones
+// may use. The client has WriteTimeout for every chunk, so a large response may
+// take long over a slow line and may not hang.
+func (c *conn) send(pieces *[][]byte) error {
+	rest := *pieces
+	if len(rest) == 0 {
+		return nil
+	}
+	*pieces = nil
+	if c.buf = rest[0]; cap(c.buf) > keepBufferBytes {
+		c.buf = nil
+	}
+	for len(rest) > 0 {
 		var chunk net.Buffers
-		chunk, pieces = split(pieces, writeChunk)
+		chunk, rest = split(rest, writeChunk)
 		if err := c.nc.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout)); err != nil {
 			return err
 		}
@@ -231,8 +258,8 @@ func (c *conn) writeFrame(pieces [][]byte) error {
 	return nil
 }
 
-// split cuts pieces behind the first n bytes. It leaves the slice of pieces as
-// it is, since whoever writes the chunk consumes it.
+// split cuts pieces behind the first n bytes. Writing first, which consumes it,
+// leaves rest as it is.
 func split(pieces [][]byte, n int) (first, rest [][]byte) {
 	for i, piece := range pieces {
 		if len(piece) < n {
@@ -246,5 +273,5 @@ func split(pieces [][]byte, n int) (first, rest [][]byte) {
 		}
 		return first, append(rest, pieces[i+1:]...)
 	}
-	return append(first, pieces...), nil
+	return pieces, nil
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +255,66 @@ func TestAReplyThatFailsClosesTheConnection(t *testing.T) {
 		c.ask(1)
 		if got := c.closedAfter(); got != 0 {
 			t.Errorf("closed after %v, want at once", got)
+		}
+		s.stopped()
+	})
+}
+
+// prompt is a reply that is there when it is asked for.
+type prompt struct{ promise }
+
+func (p prompt) Ready() bool { return len(p.promise) > 0 }
+
+// writes counts the writes of a connection.
+type writes struct {
+	net.Conn
+	sizes chan int
+}
+
+func (w writes) Write(p []byte) (int, error) {
+	w.sizes <- len(p)
+	return w.Conn.Write(p)
+}
+
+func TestRepliesThatAreThereLeaveTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var promises []prompt
+		s := start(t, Options{}, func(context.Context, *Request) (Reply, error) {
+			p := prompt{make(promise, 1)}
+			promises = append(promises, p)
+			return p, nil
+		})
+		ours, theirs := net.Pipe()
+		counted := writes{theirs, make(chan int, 100)}
+		s.listener.conns <- counted
+		c := &client{t: t, Conn: ours}
+		const requests = 6
+		for id := range int32(requests) {
+			c.ask(id)
+		}
+		synctest.Wait()
+		for _, i := range []int{1, 2, 4, 5, 0} { // 3 is missing when 0 comes
+			promises[i].promise <- answer()
+		}
+		for want := range int32(3) {
+			if got := c.next(); got != want {
+				t.Fatalf("response %d arrived, want %d", got, want)
+			}
+		}
+		synctest.Wait()
+		if n := len(counted.sizes); n != 1 {
+			t.Errorf("three replies left in %d writes, want 1", n)
+		}
+		promises[3].promise <- answer()
+		for want := int32(3); want < requests; want++ {
+			if got := c.next(); got != want {
+				t.Fatalf("response %d arrived, want %d", got, want)
+			}
+		}
+		synctest.Wait()
+		if n := len(counted.sizes); n != 2 {
+			t.Errorf("six replies left in %d writes, want 2", n)
 		}
 		s.stopped()
 	})

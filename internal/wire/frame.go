@@ -119,27 +119,29 @@ func decodeBody(req *Request, rest []byte, versions func(int16) (int16, int16, b
 	return nil
 }
 
-// encodeResponse encodes a response frame: length, correlation id, tags in
-// flexible versions, body. ApiVersions never has the tags, since the client
-// cannot know yet what the broker speaks. The frame is the pieces end to end;
-// the first one uses the memory of buf if that is large enough.
-func encodeResponse(buf []byte, correlationID int32, resp kmsg.Response) [][]byte {
-	buf = append(buf[:0], 0, 0, 0, 0)
-	buf = binary.BigEndian.AppendUint32(buf, uint32(correlationID))
+// encodeResponse encodes a response frame behind dst: length, correlation id,
+// tags in flexible versions, body. ApiVersions never has the tags, since the
+// client cannot know yet what the broker speaks. What it returns is, end to end,
+// dst and the frame; the first piece uses the memory of dst if that is large
+// enough.
+func encodeResponse(dst []byte, correlationID int32, resp kmsg.Response) [][]byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(correlationID))
 	if resp.IsFlexible() && resp.Key() != apiVersionsKey {
-		buf = append(buf, 0)
+		dst = append(dst, 0)
 	}
 	var pieces [][]byte
 	if g, ok := resp.(Gatherer); ok {
-		pieces = g.AppendPieces(buf)
+		pieces = g.AppendPieces(dst)
 	} else {
-		pieces = [][]byte{resp.AppendTo(buf)}
+		pieces = [][]byte{resp.AppendTo(dst)}
 	}
-	size := -lengthBytes
+	size := -start - lengthBytes
 	for _, piece := range pieces {
 		size += len(piece)
 	}
-	binary.BigEndian.PutUint32(pieces[0], uint32(size))
+	binary.BigEndian.PutUint32(pieces[0][start:], uint32(size))
 	return pieces
 }
 

@@ -153,8 +153,8 @@ func TestResponseGoldenFrames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			pieces := encodeResponse([]byte("overwritten"), 7, tt.resp)
-			if got, want := bytes.Join(pieces, nil), unhex(t, tt.want); !bytes.Equal(got, want) {
+			pieces := encodeResponse([]byte("kept"), 7, tt.resp)
+			if got, want := bytes.Join(pieces, nil), append([]byte("kept"), unhex(t, tt.want)...); !bytes.Equal(got, want) {
 				t.Errorf("got  % x\nwant % x", got, want)
 			}
 		})
@@ -256,7 +256,7 @@ func (g *gathered) AppendPieces(dst []byte) [][]byte {
 func TestPiecesMakeTheSameFrame(t *testing.T) {
 	t.Parallel()
 	g := &gathered{pieces: [][]byte{[]byte("head"), []byte("records"), nil, []byte("tail")}}
-	got := bytes.Join(encodeResponse(make([]byte, 100), 7, g), nil)
+	got := bytes.Join(encodeResponse(make([]byte, 0, 100), 7, g), nil)
 	if want := "\x00\x00\x00\x13\x00\x00\x00\x07headrecordstail"; string(got) != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

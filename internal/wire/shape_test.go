@@ -87,7 +87,7 @@ func TestShapeRefusesWhatCostsMoreThanItsBytes(t *testing.T) {
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("error %v, want ErrMalformed", err)
 			}
-			if took > 64<<10 {
+			if took > 512<<10 {
 				t.Errorf("refusing took %d bytes of memory", took)
 			}
 		})

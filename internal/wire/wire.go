@@ -63,6 +63,14 @@ type Reply interface {
 	Wait(ctx context.Context) (kmsg.Response, error)
 }
 
+// Prompt is a Reply that knows whether its Wait would return at once. Replies
+// that do leave together, in one write.
+type Prompt interface {
+	Reply
+	// Ready reports whether Wait would not block. It does not block itself.
+	Ready() bool
+}
+
 // Gatherer is a response with parts that need not be copied, such as records in
 // the log's memory.
 type Gatherer interface {
@@ -86,6 +94,8 @@ func Now(resp kmsg.Response) Reply { return now{resp} }
 type now struct{ resp kmsg.Response }
 
 func (n now) Wait(context.Context) (kmsg.Response, error) { return n.resp, nil }
+
+func (n now) Ready() bool { return true }
 
 // Handler answers requests.
 type Handler interface {
