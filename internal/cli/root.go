@@ -13,8 +13,10 @@ import (
 	"github.com/chronik-project/chronik/internal/cli/globals"
 	"github.com/chronik-project/chronik/internal/cli/isr"
 	"github.com/chronik-project/chronik/internal/cli/replication"
+	"github.com/chronik-project/chronik/internal/cli/serve"
 	"github.com/chronik-project/chronik/internal/cli/settings"
 	"github.com/chronik-project/chronik/internal/cli/topic"
+	"github.com/chronik-project/chronik/internal/server"
 )
 
 // Groups of the root's help, in its order.
@@ -88,7 +90,7 @@ func addCommands(root *cobra.Command, g *globals.Globals, build Build) {
 		root.AddCommand(commands...)
 	}
 	version := build.withDefaults().Version
-	add(groupRun, dev.NewCommand(g, version))
+	add(groupRun, serve.NewCommand(g, version, server.Run), dev.NewCommand(g, version))
 	add(groupOperate,
 		topic.NewCommand(g),
 		isr.NewCommand(g),

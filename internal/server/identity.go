@@ -1,0 +1,140 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/vfs"
+)
+
+// identity is meta.json: who owns a data directory. See docs/formats/data-dir.md.
+type identity struct {
+	Version   int              `json:"version"`
+	NodeID    cluster.BrokerID `json:"node_id"`
+	Directory cluster.UUID     `json:"directory"`
+	ClusterID string           `json:"cluster_id,omitempty"`
+	// CleanShutdown is true while no process uses the directory and the last one
+	// flushed everything (K31).
+	CleanShutdown bool `json:"clean_shutdown"`
+}
+
+const (
+	identityFile    = "meta.json"
+	identityVersion = 1
+	lockFile        = "LOCK"
+)
+
+// dataDir is a locked data directory.
+type dataDir struct {
+	fs   vfs.FS
+	path string
+	lock io.Closer
+
+	mu sync.Mutex
+	id identity // guarded by mu
+}
+
+// openDataDir locks the directory, creating it if need be, and reads or writes
+// its identity. unclean says that the last process in it did not end cleanly.
+func openDataDir(fsys vfs.FS, path string, node cluster.BrokerID) (d *dataDir, unclean bool, err error) {
+	if err := fsys.MkdirAll(path); err != nil {
+		return nil, false, &StartError{fmt.Errorf("create data directory %s: %w", path, err), "choose a directory this user may write to with --data-dir"}
+	}
+	lock, err := fsys.Lock(filepath.Join(path, lockFile))
+	if err != nil {
+		return nil, false, &StartError{fmt.Errorf("data directory %s is in use by another process: %w", path, err), "stop the other broker, or choose another --data-dir"}
+	}
+	d = &dataDir{fs: fsys, path: path, lock: lock}
+	unclean, err = d.load(node)
+	if err != nil {
+		return nil, false, errors.Join(err, lock.Close())
+	}
+	return d, unclean, nil
+}
+
+// load reads meta.json, or writes a first one.
+func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
+	name := filepath.Join(d.path, identityFile)
+	raw, err := vfs.ReadFile(d.fs, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		dir, err := cluster.NewUUID(rand.Reader)
+		if err != nil {
+			return false, err
+		}
+		d.id = identity{Version: identityVersion, NodeID: node, Directory: dir}
+		return false, d.store()
+	case err != nil:
+		return false, fmt.Errorf("read %s: %w", name, err)
+	}
+	if err := json.Unmarshal(raw, &d.id); err != nil {
+		return false, &StartError{fmt.Errorf("%s is damaged: %w", name, err), "restore it from a backup; without it the directory's data cannot be trusted to be this broker's"}
+	}
+	switch {
+	case d.id.Version != identityVersion:
+		return false, &StartError{fmt.Errorf("%s has version %d, this chronik knows %d", name, d.id.Version, identityVersion), "start the chronik version that wrote it"}
+	case d.id.NodeID != node:
+		return false, &StartError{fmt.Errorf("data directory %s belongs to node %d, not to node %d", d.path, d.id.NodeID, node), fmt.Sprintf("start with --node-id %d, or choose another --data-dir", d.id.NodeID)}
+	}
+	unclean = !d.id.CleanShutdown
+	d.id.CleanShutdown = false
+	return unclean, d.store()
+}
+
+// store writes meta.json. REQUIRES: d.mu is held, or nobody else knows d.
+func (d *dataDir) store() error {
+	raw, err := json.MarshalIndent(d.id, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(d.path, identityFile)
+	if err := vfs.WriteFileAtomic(d.fs, name, append(raw, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// directory identifies the data directory.
+func (d *dataDir) directory() cluster.UUID { return d.id.Directory }
+
+// clusterID is empty until the cluster's first leader has chosen it.
+func (d *dataDir) clusterID() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id.ClusterID
+}
+
+// adopt remembers the cluster's id, so that this directory never joins another
+// cluster.
+func (d *dataDir) adopt(clusterID string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch d.id.ClusterID {
+	case clusterID:
+		return nil
+	case "":
+		d.id.ClusterID = clusterID
+		return d.store()
+	default:
+		return fmt.Errorf("data directory %s belongs to cluster %s, the peers to cluster %s", d.path, d.id.ClusterID, clusterID)
+	}
+}
+
+// close marks a clean shutdown, if it was one, and releases the directory.
+func (d *dataDir) close(clean bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	if clean {
+		d.id.CleanShutdown = true
+		err = d.store()
+	}
+	return errors.Join(err, d.lock.Close())
+}

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/controller"
+)
+
+// Times of a broker's membership.
+const (
+	heartbeatInterval = 500 * time.Millisecond
+	registerRetry     = 50 * time.Millisecond
+	callTimeout       = 2 * time.Second
+)
+
+// membership keeps this broker registered with the controller. It owns the
+// registration, the heartbeats and the way out.
+type membership struct {
+	b *broker
+}
+
+func newMembership(b *broker) *membership {
+	return &membership{b: b}
+}
+
+// self is this incarnation's registration as applied here.
+func (m *membership) self() (*cluster.Broker, bool) {
+	self, ok := m.b.board.Image().Broker(m.b.c.NodeID)
+	if !ok || self.Incarnation != m.b.incarnation {
+		return nil, false
+	}
+	return self, true
+}
+
+// epoch is this incarnation's broker epoch, zero before it is registered.
+func (m *membership) epoch() cluster.BrokerEpoch {
+	if self, ok := m.self(); ok {
+		return self.Epoch
+	}
+	return 0
+}
+
+// ready is nil when this broker serves, or says what it waits for.
+func (m *membership) ready() error {
+	if err := m.b.live(); err != nil {
+		return err
+	}
+	switch self, ok := m.self(); {
+	case m.b.meta.Leader() == cluster.NoBroker:
+		return errors.New("the metadata log has no leader: fewer than a majority of its voters reach each other")
+	case !ok:
+		return errors.New("not registered yet")
+	case self.Fenced:
+		return errors.New("registered, still fenced")
+	case self.Draining:
+		return errors.New("shutting down")
+	default:
+		return nil
+	}
+}
+
+// awaitReady waits until this broker is registered and unfenced.
+func (m *membership) awaitReady(ctx context.Context) error {
+	for {
+		_, changed := m.b.board.Watch()
+		if self, ok := m.self(); ok && !self.Fenced {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Run registers this incarnation, then keeps its session alive until ctx ends.
+// A refusal that retrying cannot cure ends the broker.
+func (m *membership) Run(ctx context.Context) error {
+	if err := m.register(ctx); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(heartbeatInterval)
+	defer ticker.Stop()
+	for {
+		if err := m.heartbeat(ctx); err != nil {
+			return err
+		}
+		_, changed := m.b.board.Watch()
+		self, ok := m.self()
+		settled := ok && !self.Fenced
+		select {
+		case <-ticker.C:
+		case <-changed:
+			if settled {
+				// Only a broker that waits to be unfenced reports each image at once.
+				select {
+				case <-ticker.C:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// register announces this incarnation until the controller has taken it.
+func (m *membership) register(ctx context.Context) error {
+	b := m.b
+	cmd, err := b.registration()
+	if err != nil {
+		return err
+	}
+	var said string
+	for {
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		_, err := b.client.Propose(call, cmd)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, cluster.ErrDuplicateBroker):
+			return &StartError{
+				fmt.Errorf("node %d is already running with another data directory: %w", b.c.NodeID, err),
+				"give this broker its own --node-id, or stop the other one",
+			}
+		case ctx.Err() != nil:
+			return nil
+		}
+		if text := err.Error(); text != said {
+			said = text
+			b.log.Info("waiting for the controller", slog.Any("error", err))
+		}
+		if !pause(ctx, registerRetry) {
+			return nil
+		}
+	}
+}
+
+// heartbeat renews the session. It fails only if this incarnation was replaced.
+func (m *membership) heartbeat(ctx context.Context) error {
+	b := m.b
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	beat := controller.Heartbeat{
+		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
+		OldestFsyncAge: b.storage.wal.Stats().SyncInFlight, FailedReplicas: b.table.Failed(),
+	}
+	err := b.client.Heartbeat(call, beat)
+	switch {
+	case err == nil:
+		b.table.ControllerHeard()
+		return nil
+	case errors.Is(err, cluster.ErrStaleBrokerEpoch):
+		return m.register(ctx)
+	default:
+		return nil // the lease, and the controller's own clock, take it from here
+	}
+}
+
+// pause waits for d and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

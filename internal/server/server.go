@@ -1,0 +1,238 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/api"
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/controller"
+	"github.com/chronik-project/chronik/internal/meta"
+	"github.com/chronik-project/chronik/internal/partition"
+	"github.com/chronik-project/chronik/internal/peer"
+	"github.com/chronik-project/chronik/internal/replication"
+	"github.com/chronik-project/chronik/internal/wal"
+	"github.com/chronik-project/chronik/internal/wire"
+)
+
+// Run runs a broker until ctx ends, then stops it gracefully: leaderships move
+// away, clients get their due answers, everything is flushed. It returns early
+// when a part fails for good. Configuration errors are a [ConfigError], and
+// failures to start with a known way out a [StartError]; neither leaves
+// anything half-created.
+func Run(ctx context.Context, c Config) error {
+	c = c.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	ports, err := c.bind(ctx)
+	if err != nil {
+		return err
+	}
+	b, err := open(c, ports)
+	if err != nil {
+		return errors.Join(err, ports.close())
+	}
+	return b.run(ctx)
+}
+
+// broker is a broker's parts. They are made by open, wired by hand, and set to
+// work by run.
+type broker struct {
+	c           Config
+	log         *slog.Logger
+	incarnation cluster.UUID
+	ports       listeners
+	dir         *dataDir
+	storage     storage
+	table       *partition.Table
+	mux         *peer.Mux
+	meta        *meta.Raft
+	control     *controller.Controller
+	client      *controller.Client
+	links       *replication.Manager
+	api         *api.Table
+	board       *board
+	member      *membership
+	proposer    *proposer
+	stuck       chan error // the metadata log cannot go on
+}
+
+// storage is what recovery found.
+type storage struct {
+	wal     *wal.Log
+	report  partition.RecoveryReport
+	unclean bool // the last process did not end cleanly
+}
+
+// open takes the data directory and recovers what is in it.
+func open(c Config, ports listeners) (_ *broker, err error) {
+	b := &broker{c: c, log: c.Logger, ports: ports, board: newBoard(), stuck: make(chan error, 1)}
+	if b.incarnation, err = cluster.NewUUID(rand.Reader); err != nil {
+		return nil, err
+	}
+	if b.dir, b.storage.unclean, err = openDataDir(c.FS, c.DataDir, c.NodeID); err != nil {
+		return nil, err
+	}
+	if err := b.assemble(); err != nil {
+		return nil, errors.Join(err, b.dir.close(false))
+	}
+	return b, nil
+}
+
+// assemble makes the parts, from the disk upwards.
+func (b *broker) assemble() error {
+	c := b.c
+	if err := b.openStorage(); err != nil {
+		return err
+	}
+	peers := b.metaPeers()
+	b.mux = peer.NewMux(peer.Options{
+		Self: c.NodeID, Incarnation: b.incarnation, Logger: b.log,
+		ClusterID:   b.dir.clusterID,
+		BrokerEpoch: func() cluster.BrokerEpoch { return b.member.epoch() },
+	})
+	var err error
+	b.meta, err = meta.NewRaft(meta.Options{
+		Self: c.NodeID, Peers: peers, Dir: filepath.Join(c.DataDir, "raft"), Mux: b.mux, Network: c.Network,
+		OnStuck: func(err error) { b.stuck <- err }, Logger: b.log,
+	})
+	if err != nil {
+		return fmt.Errorf("metadata log: %w", err)
+	}
+	b.links = replication.New(replication.Options{
+		Self: c.NodeID, Table: b.table, Network: c.Network, Hello: b.mux.Hello, Logger: b.log,
+		LastFsync: func() time.Duration { return b.storage.wal.Stats().SyncP50 },
+	})
+	b.storage.wal.AfterRound(b.links.FlushAcks)
+	b.mux.Handle(peer.KindLive, b.links.ServeLive)
+	b.mux.Handle(peer.KindBulk, b.links.ServeBulk)
+	b.assembleControl(peers)
+	b.api = api.New(b.apiOptions())
+	return nil
+}
+
+// openStorage opens and replays the write-ahead log.
+func (b *broker) openStorage() error {
+	c := b.c
+	log, err := wal.Open(wal.Options{
+		FS: c.FS, Dir: filepath.Join(c.DataDir, "wal"), FileBytes: c.WALFileBytes,
+		MaxBufferedBytes: int(c.MemoryBytes / 8), Logger: b.log,
+	})
+	if err != nil {
+		return fmt.Errorf("write-ahead log: %w", err)
+	}
+	b.storage.wal = log
+	b.table = partition.NewTable(partition.Options{
+		Self: c.NodeID, Incarnation: b.incarnation, FS: c.FS, Dir: c.DataDir, WAL: log,
+		Wake:      func(tp cluster.TopicPartition) { b.links.Wake(tp) },
+		Propose:   func(p []partition.Proposal) { b.proposer.offer(p) },
+		TailBytes: c.MemoryBytes / 2, CheckpointBytes: 4 * c.WALFileBytes, Logger: b.log,
+	})
+	if b.storage.report, err = b.table.Recover(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	r := b.storage.report
+	b.log.Info("recovered", slog.Int("replicas", r.Replicas), slog.Int64("replayed_bytes", r.Replayed),
+		slog.Int64("torn_bytes", r.TornBytes), slog.Int("failed_replicas", len(r.Failed)), slog.Bool("corrupt", r.Corrupt))
+	return nil
+}
+
+// metaPeers are the brokers of the metadata log.
+func (b *broker) metaPeers() []meta.Peer {
+	if len(b.c.Peers) == 0 {
+		return []meta.Peer{{ID: b.c.NodeID, Addr: advertised(b.c.PeerListen, b.ports.peer)}}
+	}
+	var peers []meta.Peer
+	for _, p := range b.c.Peers {
+		peers = append(peers, meta.Peer{ID: p.ID, Addr: p.Addr})
+	}
+	return peers
+}
+
+// run starts the parts bottom up, waits, and stops them top down.
+func (b *broker) run(ctx context.Context) error {
+	// The write-ahead log and the metadata log outlive everything that writes
+	// to them.
+	s := newStack()
+	s.start("write-ahead log", b.storage.wal.Run)
+	s.start("segments", b.table.RunStorage)
+	s.start("peer port", func(ctx context.Context) error { return b.mux.Serve(ctx, b.ports.peer) })
+	s.start("metadata log", b.meta.Run)
+	s.start("partitions", b.table.Run)
+	s.start("links", b.links.Run)
+	s.start("controller", b.control.Run)
+	s.start("metadata", b.reconcile)
+	s.start("in-sync proposals", b.proposer.Run)
+	s.start("membership", b.member.Run)
+	s.start("producer ids", b.api.Run)
+	s.start("clients", func(ctx context.Context) error {
+		return wire.New(wire.Options{
+			Listener: b.ports.client, Handler: b.api, RequestBytes: int(b.c.MemoryBytes / 4), Logger: b.log,
+		}).Serve(ctx)
+	})
+	if b.ports.http != nil {
+		h := health{live: b.live, ready: b.member.ready}
+		m := &metrics{table: b.table, wal: b.storage.wal, links: b.links.Links, ready: b.member.ready}
+		s.start("HTTP", func(ctx context.Context) error { return serveHTTP(ctx, b.ports.http, h, m, b.log) })
+	}
+	s.start("readiness", b.announce)
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		b.log.Info("stopping")
+		b.member.drain(b.c.DrainTimeout)
+	case failure = <-s.failed:
+	case failure = <-b.stuck:
+	}
+	err := errors.Join(failure, s.stop())
+	return errors.Join(err, b.dir.close(err == nil))
+}
+
+// live is nil unless the broker cannot go on.
+func (b *broker) live() error { return b.storage.wal.Err() }
+
+// announce prints the readiness line once the broker serves.
+func (b *broker) announce(ctx context.Context) error {
+	if err := b.member.awaitReady(ctx); err != nil {
+		return nil // stopped before
+	}
+	httpAddr := HTTPOff
+	if b.ports.http != nil {
+		httpAddr = b.ports.http.Addr().String()
+	}
+	_, err := fmt.Fprintf(b.c.Ready, "chronik ready: node %d, clients %s, peers %s, http %s, cluster %s\n",
+		b.c.NodeID, b.ports.client.Addr(), b.ports.peer.Addr(), httpAddr, b.dir.clusterID())
+	if err != nil {
+		b.log.Warn("cannot print the readiness line", slog.Any("error", err))
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// reconcile applies every image to the replicas, then to the links, then shows
+// it to requests.
+func (b *broker) reconcile(ctx context.Context) error {
+	for {
+		img, changed := b.meta.Watch()
+		if id := img.ClusterID(); id != "" {
+			if err := b.dir.adopt(id); err != nil {
+				return err
+			}
+		}
+		b.table.Apply(img)
+		b.links.Apply(img)
+		b.board.publish(img)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

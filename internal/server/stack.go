@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// stack runs the parts of a broker. They are started bottom up and stopped top
+// down, each one fully before the next: what a part stands on outlives it.
+type stack struct {
+	mu     sync.Mutex
+	parts  []*part    // guarded by mu
+	failed chan error // the first part that ended by itself
+}
+
+type part struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // written before done is closed
+}
+
+func newStack() *stack { return &stack{failed: make(chan error, 1)} }
+
+// start runs a part in its own goroutine until [stack.stop]. Its context does
+// not descend from the caller's: a stop is orderly, never all at once.
+func (s *stack) start(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &part{name: name, cancel: cancel, done: make(chan struct{})}
+	s.mu.Lock()
+	s.parts = append(s.parts, p)
+	s.mu.Unlock()
+	go func() {
+		defer close(p.done)
+		err := run(ctx)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		if err != nil {
+			p.err = fmt.Errorf("%s: %w", name, err)
+		}
+		if ctx.Err() == nil {
+			s.report(errors.Join(p.err, fmt.Errorf("%s ended", name)))
+		}
+	}()
+}
+
+func (s *stack) report(err error) {
+	select {
+	case s.failed <- err:
+	default: // somebody was first
+	}
+}
+
+// stop ends the parts in reverse order and returns their errors.
+func (s *stack) stop() error {
+	s.mu.Lock()
+	parts := s.parts
+	s.parts = nil
+	s.mu.Unlock()
+	var errs []error
+	for i := len(parts) - 1; i >= 0; i-- {
+		parts[i].cancel()
+		<-parts[i].done
+		errs = append(errs, parts[i].err)
+	}
+	return errors.Join(errs...)
+}
