@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,11 @@ type Config struct {
 	//
 	// The default is "chronik-data".
 	DataDir string
+	// MetadataDir holds the metadata log. It is always on the operating system's
+	// file system, also when FS is not.
+	//
+	// The default is "raft" in DataDir.
+	MetadataDir string
 	// Listen is the address that clients connect to.
 	//
 	// The default is "127.0.0.1:9092".
@@ -133,6 +139,7 @@ const HTTPOff = "none"
 func (c Config) WithDefaults() Config {
 	c.NodeID = cmp.Or(c.NodeID, 1)
 	c.DataDir = cmp.Or(c.DataDir, "chronik-data")
+	c.MetadataDir = cmp.Or(c.MetadataDir, filepath.Join(c.DataDir, "raft"))
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:9092")
 	c.Advertise = cmp.Or(c.Advertise, c.Listen)
 	if c.PeerListen == "" {

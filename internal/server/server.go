@@ -99,7 +99,7 @@ func (b *broker) assemble() error {
 	})
 	var err error
 	b.meta, err = meta.NewRaft(meta.Options{
-		Self: c.NodeID, Peers: peers, Dir: filepath.Join(c.DataDir, "raft"), Mux: b.mux, Network: c.Network,
+		Self: c.NodeID, Peers: peers, Dir: c.MetadataDir, Mux: b.mux, Network: c.Network,
 		OnStuck: func(err error) { b.stuck <- err }, Logger: b.log,
 	})
 	if err != nil {
