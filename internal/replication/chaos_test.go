@@ -124,6 +124,7 @@ func (f *faults) dropConnection() {
 func (f *faults) disk(id cluster.BrokerID, stuck bool) {
 	f.tables[id].mu.Lock()
 	f.tables[id].stuck = stuck
+	f.tables[id].fsync = time.Duration(f.rand.Int64N(int64(20 * time.Millisecond)))
 	f.tables[id].mu.Unlock()
 	signal(f.tables[id].dirty)
 }

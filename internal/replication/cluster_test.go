@@ -66,6 +66,14 @@ func inRealCluster(t *testing.T, n int, configs map[string]string, f func(c *rea
 			defer close(c.stopped)
 			c.control(ctx)
 		}()
+		defer func() {
+			cancel()
+			<-c.stopped
+			for id := range c.disks {
+				c.stop(id)
+			}
+			c.net.Close()
+		}()
 		c.do(cluster.InitCluster{ClusterID: "test"})
 		var all []cluster.BrokerID
 		for i := range n {
@@ -76,12 +84,6 @@ func inRealCluster(t *testing.T, n int, configs map[string]string, f func(c *rea
 		}
 		c.do(cluster.CreateTopic{ID: topicID, Name: "orders", Assignment: [][]cluster.BrokerID{all}, Configs: configs})
 		f(c)
-		cancel()
-		<-c.stopped
-		for _, id := range all {
-			c.stop(id)
-		}
-		c.net.Close()
 	})
 }
 

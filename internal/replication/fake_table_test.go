@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -18,9 +19,9 @@ type fakeTable struct {
 	wake  func(cluster.TopicPartition)
 	flush func()
 	dirty chan struct{} // something is to be synced; capacity 1
-	fsync time.Duration // how long a round takes
 
 	mu      sync.Mutex
+	fsync   time.Duration                       // guarded by mu; how long a round takes
 	logs    map[cluster.TopicPartition]*fakeLog // guarded by mu
 	index   uint64                              // guarded by mu
 	ready   bool                                // guarded by mu; registered: may accept sessions
@@ -28,6 +29,9 @@ type fakeTable struct {
 	heard   map[cluster.BrokerID]int            // guarded by mu
 	rounds  int                                 // guarded by mu
 	stuck   bool                                // guarded by mu; the disk hangs
+	room    chan struct{}                       // guarded by mu; appends wait for it, nil: none do
+
+	reserving atomic.Int64 // appends that wait for room
 }
 
 func newFakeTable(self cluster.BrokerID) *fakeTable {
@@ -47,7 +51,7 @@ func (t *fakeTable) run(ctx context.Context) {
 			return
 		}
 		t.mu.Lock()
-		stuck := t.stuck
+		stuck, fsync := t.stuck, t.fsync
 		ends := map[*fakeLog]fakeEnd{}
 		for _, l := range t.logs {
 			ends[l] = fakeEnd{end: l.end(), generation: l.generation}
@@ -56,7 +60,7 @@ func (t *fakeTable) run(ctx context.Context) {
 		if stuck {
 			continue
 		}
-		timer := time.NewTimer(t.fsync)
+		timer := time.NewTimer(fsync)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -179,7 +183,7 @@ func (t *fakeTable) CloseFollow(tp cluster.TopicPartition, session uint64) {
 }
 
 func (t *fakeTable) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, session uint64, cut partition.Cut) (int64, error) {
-	timer := time.NewTimer(t.fsync)
+	timer := time.NewTimer(time.Millisecond)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -199,7 +203,10 @@ func (t *fakeTable) TruncateFollow(ctx context.Context, tp cluster.TopicPartitio
 	return l.durable, nil
 }
 
-func (t *fakeTable) AppendFrom(_ context.Context, req partition.FollowRequest) error {
+func (t *fakeTable) AppendFrom(ctx context.Context, req partition.FollowRequest) error {
+	if err := t.reserve(ctx); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, ok := t.logs[req.TP]
@@ -227,6 +234,24 @@ func (t *fakeTable) AppendFrom(_ context.Context, req partition.FollowRequest) e
 	l.hw = max(l.hw, min(req.HighWatermark, l.end()))
 	signal(t.dirty)
 	return nil
+}
+
+// reserve waits while the write buffer is full.
+func (t *fakeTable) reserve(ctx context.Context) error {
+	t.mu.Lock()
+	room := t.room
+	t.mu.Unlock()
+	if room == nil {
+		return nil
+	}
+	t.reserving.Add(1)
+	defer t.reserving.Add(-1)
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return partition.ErrBusy
+	}
 }
 
 func (t *fakeTable) FollowHighWatermark(tp cluster.TopicPartition, session uint64, hw int64) {

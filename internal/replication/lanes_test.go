@@ -55,6 +55,15 @@ func TestCatchUpWhileAppending(t *testing.T) {
 				t.Errorf("lanes of the partition that was never behind = %v", lanes)
 			}
 		})
+		// The bulk lane has nothing to do any more, and is not taken for stuck.
+		time.Sleep(15 * time.Second)
+		if links := c.running[1].Links(); strings.Contains(links[0].LastError, "acknowledged") {
+			t.Errorf("after 15 s: %+v", links[0])
+		}
+		time.Sleep(11 * time.Minute)
+		if links := c.running[1].Links(); links[0].LastError != "" || links[0].State != linkOK {
+			t.Errorf("after a while: %+v", links[0])
+		}
 	})
 }
 
@@ -188,5 +197,36 @@ func TestFollowerDiskFails(t *testing.T) {
 			l.broken = nil
 		})
 		c.committed(2*time.Second, 0, 6, 1, 2)
+	})
+}
+
+// TestFollowerWithoutRoom: a follower whose write buffer stays full reads
+// nothing, not even pings. The leader replaces the connection now and then; the
+// old ones must not pile up behind the buffer.
+func TestFollowerWithoutRoom(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 2, func(c *brokers) {
+		c.topic(1, 1, 2)
+		c.start(1)
+		c.start(2)
+		c.publish()
+		c.running[1].produce(0, 1, 100)
+		c.committed(time.Second, 0, 1, 1, 2)
+		room := make(chan struct{})
+		setRoom := func(room chan struct{}) {
+			c.tables[2].mu.Lock()
+			defer c.tables[2].mu.Unlock()
+			c.tables[2].room = room
+		}
+		setRoom(room)
+		c.running[1].produce(0, 10, 100)
+		time.Sleep(30 * time.Second)
+		if n := c.tables[2].reserving.Load(); n != 1 {
+			t.Errorf("%d appends wait for room", n)
+		}
+		setRoom(nil)
+		close(room)
+		c.committed(6*time.Second, 0, 11, 1, 2)
+		c.same(0, 1, 2)
 	})
 }

@@ -3,6 +3,7 @@ package replication
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/status"
@@ -95,5 +96,38 @@ func TestAckRoundsAreShared(t *testing.T) {
 		if n := frames() - before; n > 5 {
 			t.Errorf("%d frames acknowledged one record in each of 48 partitions", n)
 		}
+	})
+}
+
+// TestAcksSpeakOfTheDisk: what arrives while the disk is busy is acknowledged
+// as appended with the round that is under way, and as durable with the next.
+func TestAcksSpeakOfTheDisk(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 2, func(c *brokers) {
+		c.topic(1, 1, 2)
+		c.start(1)
+		c.start(2)
+		c.publish()
+		c.running[1].produce(0, 1, 100)
+		c.committed(time.Second, 0, 1, 1, 2)
+		c.tables[2].mu.Lock()
+		c.tables[2].fsync = 50 * time.Millisecond
+		c.tables[2].mu.Unlock()
+		want := func(after time.Duration, durable, appended, hw int64) {
+			time.Sleep(after)
+			synctest.Wait()
+			c.look(1, 0, func(l *fakeLog) {
+				if f := l.follower(2); f.durable != durable || f.appended != appended || l.hw != hw {
+					t.Errorf("follower at %d durable, %d appended, high watermark %d; want %d, %d, %d", f.durable, f.appended, l.hw, durable, appended, hw)
+				}
+			})
+		}
+		c.running[1].produce(0, 1, 100)
+		want(10*time.Millisecond, 1, 1, 1)
+		c.running[1].produce(0, 1, 100)
+		want(35*time.Millisecond, 1, 1, 1)
+		want(10*time.Millisecond, 2, 3, 2)
+		want(40*time.Millisecond, 2, 3, 2)
+		want(10*time.Millisecond, 3, 3, 3)
 	})
 }

@@ -35,21 +35,26 @@ func (s *samples) quantile(q float64) *int64 {
 	return &v
 }
 
+// showErrorFor is how long the last error of a link that works again is shown:
+// long enough to explain a flap, not so long that it looks like today's trouble.
+const showErrorFor = 10 * time.Minute
+
 // linkStats is what a link knows of its own traffic.
 type linkStats struct {
 	heardAt atomic.Int64 // time.Duration since the manager started, of the last frame from the peer
 	bytes   atomic.Int64 // written since the process started
 
 	mu         sync.Mutex
-	rtt        samples // guarded by mu
-	fsync      samples // guarded by mu; the follower's disk, per round
-	queue      samples // guarded by mu; wait for the round to begin, per round
-	ackWait    samples // guarded by mu; from sending to durable, per Ack frame
-	rate       rate    // guarded by mu
-	up         bool    // guarded by mu
-	lastError  string  // guarded by mu
-	reconnects int64   // guarded by mu; connections after the first
-	everUp     bool    // guarded by mu
+	rtt        samples   // guarded by mu
+	fsync      samples   // guarded by mu; the follower's disk, per round
+	queue      samples   // guarded by mu; wait for the round to begin, per round
+	ackWait    samples   // guarded by mu; from sending to durable, per Ack frame
+	rate       rate      // guarded by mu
+	up         bool      // guarded by mu
+	lastError  string    // guarded by mu
+	failedAt   time.Time // guarded by mu; when lastError was last met
+	reconnects int64     // guarded by mu; connections after the first
+	everUp     bool      // guarded by mu
 }
 
 // rate is a moving average of bytes per second.
@@ -90,7 +95,7 @@ func (s *linkStats) failed(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news := s.up || s.lastError != err.Error()
-	s.up, s.lastError = false, err.Error()
+	s.up, s.lastError, s.failedAt = false, err.Error(), time.Now()
 	return news
 }
 
@@ -107,7 +112,7 @@ func (s *linkStats) trouble(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news := s.lastError != err.Error()
-	s.lastError = err.Error()
+	s.lastError, s.failedAt = err.Error(), time.Now()
 	return news
 }
 
@@ -145,5 +150,8 @@ func (s *linkStats) fill(st *status.Link, now time.Time) {
 	st.RTTP50Micros, st.RTTP99Micros = s.rtt.quantile(0.5), s.rtt.quantile(0.99)
 	st.FsyncP99Micros = s.fsync.quantile(0.99)
 	st.AckWaitP99 = s.ackWait.quantile(0.99)
-	st.LastError, st.Reconnects = s.lastError, s.reconnects
+	st.Reconnects = s.reconnects
+	if !s.up || now.Sub(s.failedAt) < showErrorFor {
+		st.LastError = s.lastError
+	}
 }
