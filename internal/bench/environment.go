@@ -38,6 +38,10 @@ type ClientEnvironment struct {
 	Governor    *string  `json:"cpu_governor"`
 	ClockSource *string  `json:"clock_source"`
 	MemoryBytes *int64   `json:"memory_bytes"`
+	// LoadStart and LoadEnd are how many processes wanted a core in the minute
+	// before: a machine busy with something else measures that too.
+	LoadStart *float64 `json:"load_start"`
+	LoadEnd   *float64 `json:"load_end"`
 	// GCCount and GCPause are of the client while load ran.
 	GCCount int64 `json:"gc_count"`
 	GCPause int64 `json:"gc_pause_us"`
@@ -116,7 +120,7 @@ func clientEnvironment(version string, host host) ClientEnvironment {
 		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), GOMAXPROCS: runtime.GOMAXPROCS(0),
 		Kernel: host.kernel(), CPUModel: host.cpuModel(), CPUQuota: host.cpuQuota(),
-		Governor: host.governor(), ClockSource: host.clockSource(), MemoryBytes: host.memoryBytes(),
+		Governor: host.governor(), ClockSource: host.clockSource(), MemoryBytes: host.memoryBytes(), LoadStart: host.load(),
 		FranzGo: moduleVersion("github.com/twmb/franz-go"),
 	}
 	if version != "" {
@@ -231,6 +235,7 @@ func (t *target) describeEnd(ctx context.Context, env *Environment, beside *obse
 	if state, err := t.inSync(ctx); err == nil {
 		env.ISR.End = state
 	}
+	env.Client.LoadEnd = hostFiles().load()
 	env.Client.GCCount, env.Client.GCPause = beside.gcCount, beside.gcPause.Microseconds()
 	env.ISR.FullShare, env.ISR.Smallest = beside.isr.result()
 	if env.ISR.Smallest != nil && *env.ISR.Smallest == 1 && env.Topic.ReplicationFactor != nil {

@@ -69,6 +69,20 @@ func (h host) memoryBytes() *int64 {
 	return &n
 }
 
+// load returns how many processes wanted a core in the last minute.
+func (h host) load() *float64 {
+	text := h.line("proc/loadavg")
+	if text == nil {
+		return nil
+	}
+	first, _, _ := strings.Cut(*text, " ")
+	load, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return nil
+	}
+	return &load
+}
+
 // cpuQuota returns how many cores the cgroup allows, or nil for no limit.
 func (h host) cpuQuota() *float64 {
 	text := h.line("sys/fs/cgroup/cpu.max")

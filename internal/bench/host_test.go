@@ -12,6 +12,7 @@ func TestHostReadsWhatLinuxSays(t *testing.T) {
 		"proc/cpuinfo":              {Data: []byte("processor\t: 0\nmodel name\t: Fast CPU: 9000\n\nprocessor\t: 1\n")},
 		"proc/meminfo":              {Data: []byte("MemTotal:        1024 kB\nMemFree: 1 kB\n")},
 		"sys/fs/cgroup/cpu.max":     {Data: []byte("150000 100000\n")},
+		"proc/loadavg":              {Data: []byte("0.25 1.00 2.00 1/100 4242\n")},
 		"proc/self/mountinfo": {Data: []byte(
 			"1 0 0:1 / / rw - ext4 /dev/root rw\n" +
 				"2 1 0:2 / /data rw,noatime shared:1 - xfs /dev/sdb rw\n" +
@@ -40,6 +41,9 @@ func TestHostReadsWhatLinuxSays(t *testing.T) {
 	if n := h.memoryBytes(); n == nil || *n != 1024*1024 {
 		t.Errorf("memory is %v", n)
 	}
+	if l := h.load(); l == nil || *l != 0.25 {
+		t.Errorf("load is %v", l)
+	}
 	if q := h.cpuQuota(); q == nil || *q != 1.5 {
 		t.Errorf("quota is %v", q)
 	}
@@ -52,10 +56,10 @@ func TestUnknownHostsAreNil(t *testing.T) {
 		{fstest.MapFS{
 			"proc/sys/kernel/osrelease": {Data: []byte("\n")}, "proc/cpuinfo": {Data: []byte("nothing")},
 			"proc/meminfo": {Data: []byte("MemTotal: many\n")}, "sys/fs/cgroup/cpu.max": {Data: []byte("max 100000\n")},
-			"proc/self/mountinfo": {Data: []byte("- - -\n")},
+			"proc/self/mountinfo": {Data: []byte("- - -\n")}, "proc/loadavg": {Data: []byte("busy\n")},
 		}},
 	} {
-		if h.kernel() != nil || h.cpuModel() != nil || h.memoryBytes() != nil || h.cpuQuota() != nil ||
+		if h.kernel() != nil || h.cpuModel() != nil || h.memoryBytes() != nil || h.cpuQuota() != nil || h.load() != nil ||
 			h.governor() != nil || h.clockSource() != nil || h.filesystem("/x") != nil || h.filesystem("relative") != nil {
 			t.Errorf("%v: something is known", h)
 		}

@@ -13,6 +13,7 @@ type lane struct {
 	arm       Arm
 	producers []*producer
 	schedules []*Schedule // one a producer; nil in a closed loop
+	rate      float64     // of one producer; 0 in a closed loop
 	clock     time.Duration
 	total     *recorder // of all measured blocks
 	measured  time.Duration
@@ -34,7 +35,8 @@ func (t *target) newLanes(c Config) ([]*lane, error) {
 			if !c.ClosedLoop {
 				// The same schedule for every arm, bursts included.
 				n := float64(c.Producers)
-				l.schedules = append(l.schedules, NewSchedule(c.Arrival, c.Rate/n, float64(i)/n, c.Seed+uint64(i)))
+				l.rate = c.Rate / n
+				l.schedules = append(l.schedules, NewSchedule(c.Arrival, l.rate, float64(i)/n, c.Seed+uint64(i)))
 			}
 		}
 		lanes = append(lanes, l)
@@ -93,7 +95,8 @@ func (l *lane) openLoop(ctx context.Context, start time.Time, length time.Durati
 	var senders sync.WaitGroup
 	for i, p := range l.producers {
 		senders.Go(func() {
-			nap := precisePacing()
+			nap, how := precisePacing(l.rate <= maxRealtimeRate)
+			recorders[i].pacedBy(how)
 			pace(ctx, l.schedules[i], start, from, from+length, nap, func(due time.Time) {
 				p.offer(load, recorders[i], due, nil)
 			})

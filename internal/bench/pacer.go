@@ -14,6 +14,25 @@ const (
 	maxNap = 5 * time.Millisecond
 )
 
+// Pacing is how the generator wakes.
+type Pacing string
+
+// The ways to wake, best first.
+const (
+	// PacingRealtime is a thread that the kernel runs before all ordinary ones.
+	PacingRealtime Pacing = "real-time thread"
+	// PacingThread is an ordinary thread: what else runs on the machine may
+	// make it late.
+	PacingThread Pacing = "thread"
+	// PacingTimer is a timer of the Go runtime, about a millisecond late.
+	PacingTimer Pacing = "runtime timer"
+)
+
+// maxRealtimeRate is up to how many records per second a producer may have a
+// real-time thread. It takes a tenth of a core for that; one that cannot keep
+// up would take a whole core from the cluster it measures.
+const maxRealtimeRate = 100_000
+
 // napFunc sleeps for about d. It may return early, and returns soon after ctx
 // is done.
 type napFunc func(ctx context.Context, d time.Duration)

@@ -3,4 +3,4 @@
 package bench
 
 // precisePacing returns the runtime's own timer: no better one is known here.
-func precisePacing() napFunc { return timerNap }
+func precisePacing(bool) (napFunc, Pacing) { return timerNap, PacingTimer }

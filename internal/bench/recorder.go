@@ -22,6 +22,7 @@ type recorder struct {
 	acked    int64            // guarded by mu; for AcksNone, sent
 	failed   int64            // guarded by mu
 	errors   map[string]int64 // guarded by mu; failures by name
+	pacing   Pacing           // guarded by mu; empty in a closed loop
 	closed   bool             // guarded by mu; no more records will be offered
 
 	abandoned bool // guarded by mu; what is still heard is too late to count
@@ -34,6 +35,13 @@ func newRecorder() *recorder {
 		failure: newHistogram(), lateness: newHistogram(),
 		errors: map[string]int64{},
 	}
+}
+
+// pacedBy notes how the sender wakes.
+func (r *recorder) pacedBy(how Pacing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pacing = how
 }
 
 // offering notes a record that was due at due and is handed to the client at
@@ -131,6 +139,9 @@ func (r *recorder) merge(from *recorder) {
 	r.offered += from.offered
 	r.acked += from.acked
 	r.failed += from.failed
+	if from.pacing != "" {
+		r.pacing = from.pacing // the same for all: it depends on the machine
+	}
 	for name, n := range from.errors {
 		r.errors[name] += n
 	}

@@ -113,6 +113,7 @@ type WarmupReport struct {
 
 // Generator says whether the load was the one asked for.
 type Generator struct {
+	Pacing      *Pacing  `json:"pacing"` // nil in a closed loop
 	LatenessP50 *float64 `json:"lateness_p50_us"`
 	LatenessP99 *float64 `json:"lateness_p99_us"`
 	LatenessMax *float64 `json:"lateness_max_us"`

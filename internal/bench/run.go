@@ -141,6 +141,9 @@ func (r *Report) judge(lanes []*lane, c Config) {
 			r.warn("acks=%s: %d of %d records failed; the quantiles leave them out", l.arm, arm.Errors, arm.Offered)
 		}
 		lateness.merge(l.total.lateness)
+		if l.total.pacing != "" {
+			r.Generator.Pacing = &l.total.pacing
+		}
 		r.Generator.Shed += arm.ErrorsByCode[FailureShed]
 		r.Arms = append(r.Arms, arm)
 	}

@@ -93,6 +93,9 @@ func generatorLine(r *engine.Report) string {
 	}
 	g := r.Generator
 	line := fmt.Sprintf("late by %s at p50, %s at p99", optMicros(g.LatenessP50).Text, optMicros(g.LatenessP99).Text)
+	if g.Pacing != nil {
+		line += " (" + string(*g.Pacing) + ")"
+	}
 	if g.Shed > 0 {
 		line += fmt.Sprintf(", %s records shed", group(g.Shed))
 	}

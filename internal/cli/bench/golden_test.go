@@ -73,7 +73,7 @@ func sampleReport() *engine.Report {
 			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
 		}},
 		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}},
-		Generator: engine.Generator{LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
+		Generator: engine.Generator{Pacing: of(engine.PacingRealtime), LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
 		Verification: &engine.Verification{
 			Counts: lost, Complete: true, Arms: map[string]engine.Counts{"all": lost},
 			Problems: []engine.Problem{{Kind: "lost", Acks: "all", Partition: 3, Offset: 77, Producer: 0, Sequence: 465, Detail: "acked at this offset, and never read"}},
@@ -82,6 +82,7 @@ func sampleReport() *engine.Report {
 			Client: engine.ClientEnvironment{
 				Chronik: of("0.4.0"), FranzGo: of("v1.22.2"), Go: "go1.26.8", OS: "linux", Arch: "amd64",
 				Kernel: of("6.18.0"), CPUModel: of("Example CPU"), CPUs: 2, GOMAXPROCS: 2, ClockSource: of("tsc"), MemoryBytes: of(int64(1 << 34)),
+				LoadStart: of(0.25), LoadEnd: of(1.5),
 			},
 			Cluster: engine.ClusterEnvironment{
 				ID: of("Xb3kQ"), Controller: of(int32(1)),
