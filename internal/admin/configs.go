@@ -63,6 +63,7 @@ func configRows(configs []kmsg.DescribeConfigsResponseResourceConfig) []Config {
 			row.Source, row.Default = "topic", false
 		case kmsg.ConfigSourceDynamicBrokerConfig, kmsg.ConfigSourceDynamicDefaultBrokerConfig, kmsg.ConfigSourceStaticBrokerConfig:
 			row.Source = "broker"
+		default:
 		}
 		rows = append(rows, row)
 	}

@@ -22,7 +22,7 @@ type IO = globals.IO
 // Main runs one command line and returns the status to exit with.
 func Main(ctx context.Context, args []string, stdio IO, build Build) exit.Status {
 	g := globals.New(stdio)
-	root := NewRoot(g, build)
+	root := NewRoot(g, build) //nolint:contextcheck // commands get ctx from ExecuteContext
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {

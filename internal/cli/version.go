@@ -73,8 +73,11 @@ func version(_ context.Context, g *globals.Globals, build Build) error {
 		Names:  []string{row.Version},
 		Blocks: []out.Block{{Grid: out.Grid{
 			Columns: []out.Column{
-				{Header: "VERSION", Field: "version"}, {Header: "COMMIT", Field: "commit"},
-				{Header: "DATE", Field: "date"}, {Header: "GO", Field: "go"}, {Header: "PLATFORM", Field: "platform"},
+				{Header: "VERSION", Field: "version"},
+				{Header: "COMMIT", Field: "commit"},
+				{Header: "DATE", Field: "date"},
+				{Header: "GO", Field: "go"},
+				{Header: "PLATFORM", Field: "platform"},
 			},
 			Rows: [][]out.Cell{{
 				out.Text(row.Version), out.Text(row.Commit), out.Text(row.Date), out.Text(row.Go), out.Text(row.Platform),

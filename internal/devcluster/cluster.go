@@ -140,7 +140,7 @@ func start(ctx context.Context, options Options) (*Cluster, error) {
 		err = c.startAll(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
 	return c, nil
 }

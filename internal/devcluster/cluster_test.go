@@ -21,7 +21,7 @@ func startFake(t *testing.T, options Options) (*Cluster, error) {
 	c, err := Start(ctx, options)
 	if err == nil {
 		t.Cleanup(func() {
-			if err := c.Close(); err != nil {
+			if err := c.Close(context.Background()); err != nil {
 				t.Errorf("close: %v", err)
 			}
 		})
@@ -134,7 +134,7 @@ func TestStartGivesUpOnASilentBroker(t *testing.T) {
 func TestStopKillsAStubbornBroker(t *testing.T) {
 	c := mustStart(t, Options{Brokers: 1, Args: []string{"--mode", "stubborn"}, StopTimeout: 50 * time.Millisecond})
 	exited := c.Exited(0)
-	if err := c.Close(); err == nil || !strings.Contains(err.Error(), "was killed") {
+	if err := c.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Errorf("close: %v, want that it was killed", err)
 	}
 	<-exited
@@ -142,7 +142,7 @@ func TestStopKillsAStubbornBroker(t *testing.T) {
 
 func TestATemporaryDirectoryIsRemovedAndAGivenOneKept(t *testing.T) {
 	temporary := mustStart(t, Options{Brokers: 1})
-	if err := temporary.Close(); err != nil {
+	if err := temporary.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(temporary.Dir()); !errors.Is(err, os.ErrNotExist) {
@@ -150,7 +150,7 @@ func TestATemporaryDirectoryIsRemovedAndAGivenOneKept(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "cluster")
 	first := mustStart(t, Options{Brokers: 2, Dir: dir})
-	if err := first.Close(); err != nil {
+	if err := first.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	again := mustStart(t, Options{Brokers: 3, Dir: dir})

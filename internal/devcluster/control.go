@@ -59,8 +59,8 @@ func (c *Cluster) Kill(i int) error {
 	return c.end(i, func(p *process) error { return p.kill() })
 }
 
-// Stop asks a broker to stop, and kills it when it takes longer than
-// StopTimeout, which is an error.
+// Stop asks a broker to stop, and kills it when ctx ends first or it takes
+// longer than StopTimeout, which is an error.
 func (c *Cluster) Stop(ctx context.Context, i int) error {
 	return c.end(i, func(p *process) error { return p.stop(ctx, c.options.StopTimeout) })
 }
@@ -114,8 +114,9 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 }
 
 // Close stops all brokers at once, waits for them, and removes the directory
-// if it is a temporary one. It is safe to call twice.
-func (c *Cluster) Close() error {
+// if it is a temporary one. When ctx ends first they are killed instead. It is
+// safe to call twice.
+func (c *Cluster) Close(ctx context.Context) error {
 	c.mu.Lock()
 	already := c.closed
 	c.closed = true
@@ -127,8 +128,7 @@ func (c *Cluster) Close() error {
 	var wg sync.WaitGroup
 	for i := range c.processes {
 		wg.Go(func() {
-			// Close ends what it started even when the caller's time is over.
-			if err := c.Stop(context.Background(), i); err != nil && !errors.Is(err, ErrStopped) {
+			if err := c.Stop(ctx, i); err != nil && !errors.Is(err, ErrStopped) {
 				errs[i] = err
 			}
 		})

@@ -91,7 +91,7 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop asks, waits, and kills.
+// stop asks, waits, and kills: after patience, or when ctx ends.
 func (p *process) stop(ctx context.Context, patience time.Duration) error {
 	_ = p.resume() // a frozen process cannot stop; one that is not frozen does not mind
 	if err := terminate(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -105,7 +105,7 @@ func (p *process) stop(ctx context.Context, patience time.Duration) error {
 	case <-timer.C:
 		return errors.Join(fmt.Errorf("it did not stop within %s and was killed", patience), p.kill())
 	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), p.kill())
+		return errors.Join(fmt.Errorf("killed before it had stopped: %w", context.Cause(ctx)), p.kill())
 	}
 }
 

@@ -117,7 +117,7 @@ func demo(ctx context.Context, g *globals.Globals, o demoOptions) (err error) {
 	}
 	defer func() {
 		d.next("stop the brokers")
-		err = errors.Join(err, d.cluster.Close())
+		err = errors.Join(err, d.cluster.Close(context.WithoutCancel(ctx)))
 		if err == nil {
 			d.report.TotalSeconds = time.Since(began).Seconds()
 			err = d.finish()
@@ -221,11 +221,16 @@ func (d *demonstration) finish() error {
 func reportGrid(r demoReport) out.Grid {
 	return out.Grid{
 		Columns: []out.Column{
-			{Header: "LINES", Field: "lines", Right: true}, {Header: "ACKED", Field: "acked", Right: true},
-			{Header: "READ", Field: "read_back", Right: true}, {Header: "LOST", Field: "lost", Right: true},
-			{Header: "DUPLICATED", Field: "duplicated", Right: true}, {Header: "REORDERED", Field: "reordered", Right: true},
-			{Header: "CHANGED", Field: "changed", Right: true}, {Header: "SHA256", Field: "sha256_read"},
-			{Header: "STALL MS", Field: "stall_ms", Right: true}, {Header: "REJOIN MS", Field: "rejoin_ms", Right: true},
+			{Header: "LINES", Field: "lines", Right: true},
+			{Header: "ACKED", Field: "acked", Right: true},
+			{Header: "READ", Field: "read_back", Right: true},
+			{Header: "LOST", Field: "lost", Right: true},
+			{Header: "DUPLICATED", Field: "duplicated", Right: true},
+			{Header: "REORDERED", Field: "reordered", Right: true},
+			{Header: "CHANGED", Field: "changed", Right: true},
+			{Header: "SHA256", Field: "sha256_read"},
+			{Header: "STALL MS", Field: "stall_ms", Right: true},
+			{Header: "REJOIN MS", Field: "rejoin_ms", Right: true},
 		},
 		Rows: [][]out.Cell{{
 			out.Int(r.Lines), out.Int(r.Acked), out.Int(r.ReadBack), out.Int(r.Lost), out.Int(r.Duplicated),

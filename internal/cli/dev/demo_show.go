@@ -78,7 +78,7 @@ func (d *demonstration) bench(ctx context.Context) error {
 	d.next("measure: chronik bench acks-all --rate 1000 --duration 6s --warmup 1500ms")
 	own := globals.New(globals.IO{In: d.g.In, Out: d.stage(), Err: d.g.Err})
 	own.Seeds, own.Timeout, own.View.Color = d.cluster.Bootstrap(), d.g.Timeout, d.g.View.Color
-	cmd := bench.NewCommand(own, d.o.version)
+	cmd := bench.NewCommand(own, d.o.version) //nolint:contextcheck // it gets ctx from ExecuteContext
 	cmd.SetArgs([]string{"acks-all", "--rate", "1000", "--duration", "6s", "--warmup", "1500ms"})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(ctx)

@@ -71,7 +71,7 @@ func up(ctx context.Context, g *globals.Globals, o upOptions) (err error) {
 	}
 	defer func() {
 		g.Progressf("stopping %d brokers", len(cluster.Brokers()))
-		err = errors.Join(err, cluster.Close())
+		err = errors.Join(err, cluster.Close(context.WithoutCancel(ctx)))
 	}()
 	clusterID, err := seed(ctx, g, cluster, specs)
 	if err != nil {
@@ -130,10 +130,10 @@ func watch(ctx context.Context, g *globals.Globals, cluster *devcluster.Cluster)
 			g.Errorf("broker %d ended by itself; its log is %s", brokers[i].ID, brokers[i].Log)
 		}
 	}
-	if ctx.Err() != nil {
-		return nil // Ctrl-C is how this command is meant to end
+	if ctx.Err() == nil {
+		return exit.Failedf("", "no broker is left")
 	}
-	return exit.Failedf("", "no broker is left")
+	return nil // Ctrl-C is how this command is meant to end
 }
 
 // upResult says where the brokers are.

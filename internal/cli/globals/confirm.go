@@ -19,7 +19,9 @@ func (g *Globals) Confirm(yes bool, question string) error {
 		return exit.Usagef("add --yes (-y) to say so on the command line, or --dry-run to see what would happen",
 			"refusing without confirmation: %s", question)
 	}
-	fmt.Fprintf(g.Err, "%s [y/N] ", question)
+	if _, err := fmt.Fprintf(g.Err, "%s [y/N] ", question); err != nil {
+		return exit.Failedf("", "ask: %w", err)
+	}
 	answer, err := bufio.NewReader(g.In).ReadString('\n')
 	if err != nil && answer == "" {
 		return exit.Failedf("", "no answer: %w", err)

@@ -183,5 +183,5 @@ func (g *Globals) Progressf(format string, args ...any) { g.say("", format, args
 
 // say ignores the error of a write to stderr: there is nowhere to report it.
 func (g *Globals) say(prefix, format string, args ...any) {
-	fmt.Fprintf(g.Err, prefix+format+"\n", args...)
+	_, _ = fmt.Fprintf(g.Err, prefix+format+"\n", args...)
 }

@@ -54,8 +54,11 @@ func (s summary) line() string {
 		n    int
 		what string
 	}{
-		{s.UnderReplicated, "under-replicated"}, {s.AtMinISR, "at min ISR"},
-		{s.UnderMinISR, "under min ISR"}, {s.Offline, "offline"}, {s.Lagging, "lagging"},
+		{s.UnderReplicated, "under-replicated"},
+		{s.AtMinISR, "at min ISR"},
+		{s.UnderMinISR, "under min ISR"},
+		{s.Offline, "offline"},
+		{s.Lagging, "lagging"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
