@@ -82,6 +82,12 @@ func (h *history) run(steps int) error {
 				return err
 			}
 			h.ends = append(h.ends, h.End())
+			// Rounds fit into a file: upkeep runs between them only.
+			if len(h.filling.buf) > 8<<10 {
+				if err := h.round(); err != nil {
+					return err
+				}
+			}
 		case n < 9:
 			if err := h.round(); err != nil {
 				return err

@@ -101,6 +101,11 @@ func (l *Log) harden(s *scanner) (err error) {
 		return &Error{Op: "open", File: info.path, LSN: start, Err: err}
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if start == info.start { // nothing proves the header either
+		if _, err := f.WriteAt(encodeFileHeader(info.sequence, info.start), 0); err != nil {
+			return &Error{Op: "write", File: info.path, LSN: start, Err: err}
+		}
+	}
 	buf := make([]byte, min(int64(s.end-start), windowBytes))
 	for lsn := start; lsn < s.end; lsn += LSN(len(buf)) {
 		buf = buf[:min(int64(len(buf)), int64(s.end-lsn))]
@@ -122,6 +127,11 @@ func (l *Log) harden(s *scanner) (err error) {
 func (l *Log) settle(s *scanner, end LSN) error {
 	if err := vfs.MkdirAllSync(l.o.FS, l.o.Dir); err != nil {
 		return &Error{Op: "create", File: l.o.Dir, LSN: end, Err: err}
+	}
+	// The process before may have died right after it renamed a file: frames
+	// must not go into it before its name is on disk.
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		return &Error{Op: "sync", File: l.o.Dir, LSN: end, Err: err}
 	}
 	for _, name := range l.pending.temps {
 		if err := vfs.RemoveIfExists(l.o.FS, name); err != nil {
