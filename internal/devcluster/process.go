@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -32,21 +33,34 @@ func startProcess(binary string, args []string, logPath string) (*process, error
 	cmd := exec.Command(binary, args...) //nolint:noctx // see above
 	cmd.Stderr = logFile
 	cmd.SysProcAttr = attributes()
-	stdout, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
+	p := &process{cmd: cmd, ready: make(chan struct{}), done: make(chan struct{})}
+	started := make(chan error, 1)
+	go p.own(logFile, started)
+	if err := <-started; err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", binary, err), logFile.Close())
 	}
-	p := &process{cmd: cmd, ready: make(chan struct{}), done: make(chan struct{})}
-	go p.follow(stdout, logFile)
 	return p, nil
+}
+
+// own starts the process, says so, and follows it until it ends. It keeps its
+// thread all the while: the system counts the end of the thread that started a
+// process as the end of its parent, and threads end for many reasons.
+func (p *process) own(logFile *os.File, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	stdout, err := p.cmd.StdoutPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	started <- err
+	if err == nil {
+		p.follow(stdout, logFile)
+	}
 }
 
 // follow reads stdout, whose first line means ready, until the process ends.
 func (p *process) follow(stdout io.Reader, logFile *os.File) {
-	defer close(p.done)
 	lines := bufio.NewReader(stdout)
 	line, err := lines.ReadString('\n')
 	if err == nil {
