@@ -174,6 +174,21 @@ func (p *produced) Wait(ctx context.Context) (kmsg.Response, error) {
 	return p.response(), nil
 }
 
+// Ready reports whether all acknowledgements are there.
+func (p *produced) Ready() bool {
+	for i := range p.outcomes {
+		if p.outcomes[i].err != nil {
+			continue
+		}
+		select {
+		case <-p.outcomes[i].pending.Done():
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 func (p *produced) response() kmsg.Response {
 	resp := kmsg.NewPtrProduceResponse()
 	resp.Version = p.version

@@ -26,12 +26,15 @@ const self cluster.BrokerID = 1
 // in memory, and metadata that the test decides. What is missing is consensus:
 // commands are applied at once. For use inside synctest.Test.
 type bed struct {
-	t       *testing.T
+	t       testing.TB
+	ctx     context.Context // of everything that runs
 	api     *Table
 	parts   *partition.Table
 	stopped chan error
 	cancel  context.CancelFunc
 	running int
+
+	proposing sync.Mutex // one command at a time
 
 	mu      sync.Mutex
 	img     *cluster.Image // guarded by mu
@@ -40,7 +43,7 @@ type bed struct {
 }
 
 // newBed starts a broker 1 beside brokers 2 and 3, all of them alive.
-func newBed(t *testing.T, configure ...func(*Options)) *bed {
+func newBed(t testing.TB, configure ...func(*Options)) *bed {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	disk := vfs.NewMem()
@@ -49,7 +52,7 @@ func newBed(t *testing.T, configure ...func(*Options)) *bed {
 		t.Fatal(err)
 	}
 	b := &bed{
-		t: t, cancel: cancel, stopped: make(chan error, 4),
+		t: t, ctx: ctx, cancel: cancel, stopped: make(chan error, 4),
 		img: cluster.NewImage(), changed: make(chan struct{}),
 	}
 	b.parts = partition.NewTable(partition.Options{
@@ -63,8 +66,9 @@ func newBed(t *testing.T, configure ...func(*Options)) *bed {
 		f(&o)
 	}
 	b.api = New(o)
-	b.run(ctx, log.Run)
-	b.run(ctx, b.parts.Run)
+	b.run(log.Run)
+	b.run(b.parts.Run)
+	t.Cleanup(b.stop)
 	b.apply(cluster.InitCluster{ClusterID: "test-cluster"})
 	for id := cluster.BrokerID(1); id <= 3; id++ {
 		res := b.apply(cluster.RegisterBroker{Broker: cluster.Broker{
@@ -77,12 +81,13 @@ func newBed(t *testing.T, configure ...func(*Options)) *bed {
 	return b
 }
 
-func (b *bed) run(ctx context.Context, f func(context.Context) error) {
+func (b *bed) run(f func(context.Context) error) {
 	b.running++
-	go func() { b.stopped <- f(ctx) }()
+	go func() { b.stopped <- f(b.ctx) }()
 }
 
-// stop ends the broker; synctest fails if anything of it is left.
+// stop ends the broker when the test does; synctest then fails if anything of
+// it is left.
 func (b *bed) stop() {
 	b.t.Helper()
 	b.cancel()
@@ -104,9 +109,10 @@ func (b *bed) apply(cmd cluster.Command) cluster.Result {
 }
 
 func (b *bed) propose(cmd cluster.Command) cluster.Result {
-	b.mu.Lock()
-	img, res := cluster.Apply(b.img, b.img.Index()+1, cmd)
-	b.mu.Unlock()
+	b.proposing.Lock()
+	defer b.proposing.Unlock()
+	img := b.Image()
+	img, res := cluster.Apply(img, img.Index()+1, cmd)
 	b.parts.Apply(img)
 	b.mu.Lock()
 	b.img = img
@@ -306,7 +312,7 @@ func text(s *string) string {
 }
 
 // wantCode compares an error code.
-func wantCode(t *testing.T, what string, got int16, want code) {
+func wantCode(t testing.TB, what string, got int16, want code) {
 	t.Helper()
 	if code(got) != want {
 		t.Errorf("%s: code %d, want %d", what, got, want)
@@ -330,7 +336,7 @@ func versions(t *testing.T, key int16, atLeast int16) []int16 {
 }
 
 // only is the one element of a slice.
-func only[T any](t *testing.T, all []T) T {
+func only[T any](t testing.TB, all []T) T {
 	t.Helper()
 	if len(all) != 1 {
 		t.Fatalf("%d elements, want one: %+v", len(all), all)
