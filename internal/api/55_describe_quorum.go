@@ -27,6 +27,10 @@ import (
 // Version notes:
 //   - v1: times of the last fetch, here the last word, and of being caught up
 //   - v2: directory ids, error messages, addresses of the nodes
+
+// quorumTimeout bounds a question to another broker.
+const quorumTimeout = 5 * time.Second
+
 func (t *Table) describeQuorum(_ context.Context, req *wire.Request) (wire.Reply, error) {
 	body := req.Body.(*kmsg.DescribeQuorumRequest)
 	return wire.Func(func(ctx context.Context) (kmsg.Response, error) {
@@ -80,6 +84,8 @@ func (q *quorumAnswer) metadataLog(ctx context.Context, answer *quorumPartition)
 	if answer.Partition != 0 {
 		return topicError(metadataTopic, answer.Partition, cluster.ErrUnknownTopic)
 	}
+	ctx, cancel := context.WithTimeout(ctx, quorumTimeout)
+	defer cancel()
 	quorum, err := q.table.o.Quorum(ctx)
 	if err != nil {
 		return fmt.Errorf("describe the metadata log: %w", err)

@@ -36,8 +36,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	err := s.acceptLoop(ctx, &conns)
 	cancel()
 	conns.Wait()
-	if ctxErr := s.opts.Listener.Close(); err == nil && !errors.Is(ctxErr, net.ErrClosed) {
-		err = ctxErr
+	if closeErr := s.opts.Listener.Close(); err == nil && !errors.Is(closeErr, net.ErrClosed) {
+		err = closeErr
 	}
 	return err
 }
