@@ -36,6 +36,9 @@ if [ ! -d "$jars" ]; then
   mv "$jars.part" "$jars"
 fi
 
+# Where the tests look, whatever the version.
+ln -sfn "$jars" "${jars%/*}/kafka"
+
 kcat -V 2>&1 | sed -n 's/^Version /kcat /p'
 java -version 2>&1 | head -n 1
 echo "kafka tools $version"
