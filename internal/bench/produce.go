@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -151,16 +150,9 @@ func RunProduce(ctx context.Context, c ProduceConfig) (*ProduceReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMonitor()
-	stop := c.watch(ctx, m)
-	defer stop()
-	t, err := openTarget(ctx, c.Target)
-	if err != nil {
-		return nil, err
-	}
-	report, err := t.saturate(ctx, c, opts, m)
-	m.enter(PhaseClean, 0)
-	return report, errors.Join(err, t.close(ctx))
+	return onTarget(ctx, c.Target, func(t *target, m *monitor) (*ProduceReport, error) {
+		return t.saturate(ctx, c, opts, m)
+	})
 }
 
 func (t *target) saturate(ctx context.Context, c ProduceConfig, opts []kgo.Opt, m *monitor) (*ProduceReport, error) {
@@ -188,12 +180,7 @@ func (t *target) saturate(ctx context.Context, c ProduceConfig, opts []kgo.Opt, 
 	beside.end()
 	l.close()
 
-	report.Interrupted = ctx.Err() != nil
-	t.describeEnd(ctx, &report.Environment, beside)
-	if !c.SkipVerify {
-		m.enter(PhaseVerify, 0)
-		report.Verification = t.verify(ctx, m)
-	}
+	report.Verification, report.Interrupted = t.conclude(ctx, m, &report.Environment, beside)
 	report.Warnings = append(report.Warnings, t.warnings...)
 	return report, nil
 }

@@ -18,14 +18,21 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	return onTarget(ctx, c.Target, func(t *target, m *monitor) (*Report, error) {
+		return t.acksAll(ctx, c, m)
+	})
+}
+
+// onTarget opens the target, measures, and cleans up.
+func onTarget[R any](ctx context.Context, cfg Target, measure func(*target, *monitor) (*R, error)) (*R, error) {
 	m := newMonitor()
-	stop := c.watch(ctx, m)
+	stop := cfg.watch(ctx, m)
 	defer stop()
-	t, err := openTarget(ctx, c.Target)
+	t, err := openTarget(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	report, err := t.acksAll(ctx, c, m)
+	report, err := measure(t, m)
 	m.enter(PhaseClean, 0)
 	return report, errors.Join(err, t.close(ctx))
 }
@@ -73,15 +80,21 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	beside.end()
 	closeLanes(lanes)
 
-	report.Interrupted = ctx.Err() != nil
 	report.judge(lanes, c)
-	t.describeEnd(ctx, &report.Environment, beside)
-	if !c.SkipVerify {
-		m.enter(PhaseVerify, 0)
-		report.Verification = t.verify(ctx, m)
-	}
+	report.Verification, report.Interrupted = t.conclude(ctx, m, &report.Environment, beside)
 	report.Warnings = append(report.Warnings, t.warnings...)
 	return report, nil
+}
+
+// conclude looks at the cluster after the load and reads everything back, if
+// that is asked for. interrupted says that ctx ended before it was done.
+func (t *target) conclude(ctx context.Context, m *monitor, env *Environment, beside *observer) (v *Verification, interrupted bool) {
+	t.describeEnd(ctx, env, beside)
+	if !t.cfg.SkipVerify {
+		m.enter(PhaseVerify, 0)
+		v = t.verify(ctx, m)
+	}
+	return v, ctx.Err() != nil
 }
 
 // total is how long the plan takes with all arms.

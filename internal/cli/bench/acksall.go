@@ -122,16 +122,12 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	if err != nil {
 		return err
 	}
-	if config.Target, err = o.target(ctx, g, version); err != nil {
-		return err
-	}
-	defer relaxGC()()
-	line := newProgress(g)
-	config.OnProgress = line.show
-	report, err := engine.Run(ctx, config)
-	line.end()
+	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.Report, error) {
+		config.Target = target
+		return engine.Run(ctx, config)
+	})
 	if report == nil {
-		return usage(err)
+		return err
 	}
 	broken := report.Assert(claims)
 	return finish(g, acksAllResult(report), outcome{

@@ -153,6 +153,24 @@ func usage(err error) error {
 	}
 }
 
+// measure runs a benchmark on the target that the flags name, with its progress
+// on stderr. An error beside a report concerns what came after.
+func measure[R any](ctx context.Context, g *globals.Globals, o *targetOptions, version string, run func(engine.Target) (*R, error)) (*R, error) {
+	target, err := o.target(ctx, g, version)
+	if err != nil {
+		return nil, err
+	}
+	defer relaxGC()()
+	line := newProgress(g)
+	target.OnProgress = line.show
+	report, err := run(target)
+	line.end()
+	if report == nil {
+		return nil, usage(err)
+	}
+	return report, err
+}
+
 // relaxGC collects less often while a benchmark runs: the client's pauses
 // would be measured as the cluster's. The report counts what is left of them.
 func relaxGC() (restore func()) {

@@ -89,16 +89,12 @@ func produce(ctx context.Context, g *globals.Globals, o produceOptions, version 
 	if err != nil {
 		return err
 	}
-	if config.Target, err = o.target(ctx, g, version); err != nil {
-		return err
-	}
-	defer relaxGC()()
-	line := newProgress(g)
-	config.OnProgress = line.show
-	report, err := engine.RunProduce(ctx, config)
-	line.end()
+	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.ProduceReport, error) {
+		config.Target = target
+		return engine.RunProduce(ctx, config)
+	})
 	if report == nil {
-		return usage(err)
+		return err
 	}
 	return finish(g, produceResult(report), outcome{
 		interrupted: report.Interrupted, verification: report.Verification,
