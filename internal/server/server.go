@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/chronik-project/chronik/internal/api"
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -107,7 +106,7 @@ func (b *broker) assemble() error {
 	}
 	b.links = replication.New(replication.Options{
 		Self: c.NodeID, Table: b.table, Network: c.Network, Hello: b.mux.Hello, Logger: b.log,
-		LastFsync: func() time.Duration { return b.storage.wal.Stats().SyncP50 },
+		LastFsync: b.storage.wal.LastSync,
 	})
 	b.storage.wal.AfterRound(b.links.FlushAcks)
 	b.mux.Handle(peer.KindLive, b.links.ServeLive)

@@ -3,6 +3,7 @@ package wal
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,10 @@ func (l *Log) Stats() Stats {
 	return s
 }
 
+// LastSync is how long the newest sync took; zero before the first. It is cheap
+// enough to be asked for in every round.
+func (l *Log) LastSync() time.Duration { return time.Duration(l.meter.last.Load()) }
+
 // latencyWindow is how long latencies are gathered before they are kept aside
 // for as long again and then forgotten.
 const latencyWindow = 30 * time.Second
@@ -48,9 +53,11 @@ type meter struct {
 	mu       sync.Mutex
 	counts   Stats     // guarded by mu; only the counters
 	inFlight time.Time // guarded by mu; zero if no sync is going on
-	since    time.Time // guarded by mu; when recent was begun
-	recent   latencies // guarded by mu
-	before   latencies // guarded by mu
+	// last is how long the newest sync took.
+	last   atomic.Int64
+	since  time.Time // guarded by mu; when recent was begun
+	recent latencies // guarded by mu
+	before latencies // guarded by mu
 }
 
 func (m *meter) round(r *round) {
@@ -75,6 +82,7 @@ func (m *meter) syncEnds(began, now time.Time) {
 	m.counts.Syncs++
 	m.turn(now)
 	m.recent.add(now.Sub(began))
+	m.last.Store(int64(now.Sub(began)))
 }
 
 // turn starts a new window when the old one is full. REQUIRES: m.mu is held.
