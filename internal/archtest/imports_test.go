@@ -19,7 +19,7 @@ var layers = []string{
 	"replication",
 	"api controller",
 	"devcluster server",
-	"cli/...",
+	"cli/... testcluster",
 }
 
 // mayImport says which packages below internal/ a package may import outside
@@ -37,22 +37,23 @@ var mayImport = map[string]string{
 	"peer":     "cluster",
 	"producer": "record",
 	"segment":  "cluster record vfs",
-	"wal":      "cluster record vfs",
+	"wal":      "cluster vfs",
 	"wire":     "",
 
 	"meta":      "cluster peer vfs",
-	"partition": "cluster isr producer record segment status vfs wal",
+	"partition": "cluster isr producer record segment vfs wal",
 
-	"replication": "cluster partition peer record status",
+	"replication": "cluster partition peer status",
 
 	"api":        "cluster partition producer record status wire",
 	"controller": "cluster meta peer",
 
-	"server": "api cluster controller meta partition peer record replication segment status vfs wal wire",
+	"server": "api cluster controller isr meta partition peer replication status vfs wal wire",
 
 	"devcluster": "",
 
-	"cli/...": "admin bench cli/... cluster devcluster record segment server status vfs wal",
+	"cli/...":     "admin bench cli/... cluster devcluster server",
+	"testcluster": "cluster peer server vfs",
 }
 
 // matches reports whether pkg is one of the space-separated patterns.

@@ -19,20 +19,18 @@ type place struct {
 // where tests is set. A module that is not listed may be imported nowhere: a
 // new dependency is a decision, and this table is where it is written down.
 var onlyIn = []place{
-	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench cli/..."},
+	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench"},
 	{prefix: "github.com/hashicorp/go-hclog", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft-wal", packages: "meta"},
-	{prefix: "github.com/klauspost/compress", packages: "api record cli/..."},
 	{prefix: "github.com/olekukonko/tablewriter", packages: "cli/..."},
 	{prefix: "github.com/prometheus/client_golang", packages: "server"},
 	{prefix: "github.com/spf13/cobra", packages: "cli/..."},
 	{prefix: "github.com/spf13/pflag", packages: "cli/..."},
 	{prefix: "github.com/spf13/viper", packages: "cli/..."},
 	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/...", tests: "..."},
-	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench cli/... wire", tests: "..."},
+	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench wire", tests: "..."},
 	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
-	{prefix: "golang.org/x/sys", packages: "vfs"},
 	{prefix: "golang.org/x/term", packages: "cli/..."},
 }
 
