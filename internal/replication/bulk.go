@@ -30,7 +30,7 @@ func (l *link) runBulk(ctx context.Context) {
 		if err == nil {
 			retry.reset()
 			w := bulkWriter{link: l, out: newOutFrames(conn.Conn), pace: pace{bytesPerSecond: l.m.o.BulkBytesPerSecond}}
-			err = w.run(ctx, conn)
+			err = w.run(ctx)
 			_ = conn.Close()
 			if err == nil {
 				continue // idle
@@ -82,13 +82,13 @@ func (l *link) abandonBulk(err error) {
 
 // run sends for the sessions on the bulk lane in turns. It returns nil when
 // there has been none for a while.
-func (w *bulkWriter) run(ctx context.Context, conn *liveConn) error {
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+func (w *bulkWriter) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = w.out.conn.Close() })
 	defer stop()
 	timer := time.NewTimer(maxBulkIdle)
 	defer timer.Stop()
 	for {
-		sent, active, err := w.turn(ctx, conn)
+		sent, active, err := w.turn(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (w *bulkWriter) run(ctx context.Context, conn *liveConn) error {
 
 // turn sends one frame of every session that may send. active is how many
 // sessions are on the lane.
-func (w *bulkWriter) turn(ctx context.Context, conn *liveConn) (sent bool, active int, err error) {
+func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error) {
 	w.mu.Lock()
 	kept := w.bulk[:0]
 	for _, s := range w.bulk {
@@ -130,7 +130,7 @@ func (w *bulkWriter) turn(ctx context.Context, conn *liveConn) (sent bool, activ
 	w.scratch = append(w.scratch[:0], kept...)
 	w.mu.Unlock()
 	for _, s := range w.scratch {
-		ok, err := w.send(ctx, conn, s)
+		ok, err := w.send(ctx, s)
 		if err != nil {
 			return sent, len(w.scratch), err
 		}
@@ -140,7 +140,7 @@ func (w *bulkWriter) turn(ctx context.Context, conn *liveConn) (sent bool, activ
 }
 
 // send writes one frame of a session, if it may send.
-func (w *bulkWriter) send(ctx context.Context, conn *liveConn, s *stream) (bool, error) {
+func (w *bulkWriter) send(ctx context.Context, s *stream) (bool, error) {
 	now := time.Now()
 	p := w.plan(s, laneBulk)
 	if p.budget <= 0 {
@@ -152,7 +152,7 @@ func (w *bulkWriter) send(ctx context.Context, conn *liveConn, s *stream) (bool,
 	}
 	w.out.reset()
 	w.out.data(p.key, chunk)
-	n, err := w.out.writeTo(conn, now.Add(w.m.o.BulkStall))
+	n, err := w.out.write(now.Add(w.m.o.BulkStall))
 	if err != nil {
 		return false, fmt.Errorf("write: %w", err)
 	}

@@ -16,7 +16,6 @@ const maxComposeBytes = 4 << 20
 // connection.
 type liveWriter struct {
 	*link
-	conn     *liveConn
 	out      outFrames
 	scratch  []*stream // owned by the writer
 	marks    []watermark
@@ -35,7 +34,7 @@ func (l *link) serveLive(ctx context.Context, conn *liveConn) error {
 	wg.Go(func() { l.runBulk(ctx) })
 
 	l.connected(conn)
-	w := liveWriter{link: l, conn: conn, out: newOutFrames(conn.Conn)}
+	w := liveWriter{link: l, out: newOutFrames(conn.Conn)}
 	cancel(w.run(ctx)) // the first cause counts: the others follow from it
 	wg.Wait()
 	_ = conn.Close()
@@ -67,7 +66,7 @@ func (w *liveWriter) run(ctx context.Context) error {
 		now := time.Now()
 		more, next := w.compose(now)
 		if w.out.len() > 0 {
-			n, err := w.out.writeTo(w.conn, now.Add(w.m.o.DeadAfter))
+			n, err := w.out.write(now.Add(w.m.o.DeadAfter))
 			if err != nil {
 				return fmt.Errorf("write: %w", err)
 			}

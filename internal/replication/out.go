@@ -15,6 +15,7 @@ const minGatherBytes = 16 << 10
 // outFrames collects frames for one system call. It is reused: a connection's
 // writer allocates nothing once its buffer has grown.
 type outFrames struct {
+	conn   net.Conn
 	buf    []byte
 	splits []split
 	gather bool // the connection writes vectors
@@ -28,9 +29,11 @@ type split struct {
 	batches [][]byte
 }
 
+// newOutFrames returns frames for a connection, which must not be wrapped: only
+// a TCP connection itself writes vectors.
 func newOutFrames(conn net.Conn) outFrames {
 	_, tcp := conn.(*net.TCPConn)
-	return outFrames{gather: tcp}
+	return outFrames{conn: conn, gather: tcp}
 }
 
 func (o *outFrames) reset() {
@@ -59,13 +62,13 @@ func (o *outFrames) data(k key, c partition.Chunk) {
 	o.bytes += size
 }
 
-// writeTo writes everything before the deadline and returns its size.
-func (o *outFrames) writeTo(conn net.Conn, deadline time.Time) (int, error) {
-	if err := conn.SetWriteDeadline(deadline); err != nil {
+// write writes everything before the deadline and returns its size.
+func (o *outFrames) write(deadline time.Time) (int, error) {
+	if err := o.conn.SetWriteDeadline(deadline); err != nil {
 		return 0, err
 	}
 	if len(o.splits) == 0 {
-		return conn.Write(o.buf)
+		return o.conn.Write(o.buf)
 	}
 	from := 0
 	for _, s := range o.splits {
@@ -77,6 +80,6 @@ func (o *outFrames) writeTo(conn net.Conn, deadline time.Time) (int, error) {
 		o.vector = append(o.vector, o.buf[from:])
 	}
 	rest := o.vector // WriteTo consumes the slice it is called on
-	n, err := rest.WriteTo(conn)
+	n, err := rest.WriteTo(o.conn)
 	return int(n), err
 }
