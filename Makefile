@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate generated e2e release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e release-check ci clean
 
 all: build test lint
 
@@ -35,9 +35,6 @@ tidy: ## go.mod and go.sum say what the code needs, no more
 
 generate: ## completions/ and docs/cli/ from the command tree
 	scripts/generate.sh
-
-generated: ## fails when a generated file is stale
-	scripts/generate.sh --check
 
 e2e: ## kcat and Apache Kafka's own tools against three real brokers
 	scripts/clients.sh
