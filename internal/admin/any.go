@@ -59,11 +59,21 @@ func (c *Client) ask(ctx context.Context, broker int32, build func() kmsg.Reques
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("%w: %w within %s", ErrUnreachable, errNoAnswer, brokerTimeout)
+		return nil, unreachable{fmt.Errorf("%w within %s", errNoAnswer, brokerTimeout)}
 	default:
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, unreachable{err}
 	}
 }
+
+// unreachable is an ErrUnreachable about one broker, which the problem it is
+// in names already.
+type unreachable struct{ err error }
+
+// Error returns the cause.
+func (u unreachable) Error() string { return u.err.Error() }
+
+// Unwrap makes it an ErrUnreachable beside its cause.
+func (u unreachable) Unwrap() []error { return []error{ErrUnreachable, u.err} }
 
 // firstSeed returns the index of the seed that answers first.
 func (c *Client) firstSeed(ctx context.Context) (int, error) {

@@ -83,7 +83,7 @@ func TestISRNamesALeaderThatIsGone(t *testing.T) {
 		t.Errorf("problems %v", report.Problems)
 	}
 	p := report.Partitions[1]
-	if p.Source != SourceMetadata || p.HighWatermark != nil || p.Followers[0].LagRecords != nil || p.Followers[0].State != StateUnknown {
+	if p.State != PartitionUnknown || p.Source != SourceMetadata || p.HighWatermark != nil || p.Followers[0].LagRecords != nil || p.Followers[0].State != StateUnknown {
 		t.Errorf("what nobody said is not unknown: %s", show(p))
 	}
 	if report.Partitions[0].Source != SourceLeader {

@@ -49,7 +49,7 @@ func codeError(subject string, code int16, message *string) error {
 	}
 	e := &Error{Subject: subject, Err: err}
 	if message != nil {
-		e.Message = *message
+		e.Message = strings.TrimPrefix(*message, subject+": ") // some brokers say it again
 	}
 	return e
 }

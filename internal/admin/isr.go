@@ -14,6 +14,9 @@ const (
 	PartitionAtMinISR        = "at_min_isr"       // one more loss stops acks=all
 	PartitionUnderMinISR     = "under_min_isr"    // acks=all is refused now
 	PartitionOffline         = "offline"          // no leader
+	// PartitionUnknown is a partition that is well by the metadata, but whose
+	// leader gives no answer to confirm it.
+	PartitionUnknown = "unknown"
 )
 
 // Where a row's numbers came from.
@@ -143,6 +146,9 @@ func (c *Client) ISR(ctx context.Context, q ISRQuery) (ISRReport, error) {
 	for i := range report.Partitions {
 		p := &report.Partitions[i]
 		p.State = partitionState(p.Leader, p.Replicas, p.ISR, p.MinInsyncReplicas)
+		if p.State == PartitionOK && p.Source == SourceMetadata {
+			p.State = PartitionUnknown
+		}
 	}
 	return report, ctx.Err()
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -172,12 +173,13 @@ func choose(md kadm.Metadata, selectors []Selector, internal bool) ([]selected, 
 	}), problems
 }
 
-// topicID returns the UUID text of an id, or "" for a broker without ids.
+// topicID returns an id in the form of Kafka's own tools, or "" for a broker
+// without ids.
 func topicID(id kadm.TopicID) string {
 	if id == (kadm.TopicID{}) {
 		return ""
 	}
-	return id.String()
+	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 // TopicNames returns the names of all topics, for completion.

@@ -36,7 +36,7 @@ func Main(ctx context.Context, args []string, stdio IO, build Build) exit.Status
 // not parse stderr to learn why there is none.
 func report(ctx context.Context, g *globals.Globals, cmd *cobra.Command, args []string, err error) exit.Status {
 	status := exit.Of(err)
-	if ctx.Err() != nil && status != exit.CheckFailed && status != exit.VerificationFailed {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
 		status = exit.Interrupted
 	}
 	own, ok := errors.AsType[*exit.Error](err)

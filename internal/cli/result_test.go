@@ -55,9 +55,12 @@ func isrReport() admin.ISRReport {
 	alone := row(5, 1, admin.PartitionOK, []int32{1})
 	alone.Replicas, alone.MinInsyncReplicas = []int32{1}, ptr(1)
 
+	mute := row(6, 3, admin.PartitionUnknown, []int32{1, 2, 3})
+	mute.HighWatermark, mute.LogEndOffset, mute.Source, mute.PendingAcks = nil, nil, admin.SourceMetadata, nil
+
 	return admin.ISRReport{
 		ClusterID:  "Xb3kQ",
-		Partitions: []admin.ISRPartition{ok, atMin, underMin, offline, foreign, alone},
+		Partitions: []admin.ISRPartition{ok, atMin, underMin, offline, foreign, alone, mute},
 		Problems:   []admin.Problem{{Subject: "broker 3", Err: admin.ErrUnreachable}},
 	}
 }

@@ -203,6 +203,8 @@ func (c *Cluster) arguments(i int) []string {
 	args := []string{
 		"server", "start", "--node-id", fmt.Sprint(b.ID), "--data-dir", b.DataDir,
 		"--listen", b.Address, "--peer-listen", b.Peer, "--http-listen", b.HTTP,
+		// A cluster that stops as a whole has nowhere to move leaderships to.
+		"--drain-timeout", "2s",
 	}
 	if len(c.layout) > 1 {
 		peers := make([]string, len(c.layout))

@@ -28,7 +28,7 @@ func runFakeBroker(mode string, args []string) int {
 	defer stop()
 	fs := flag.NewFlagSet("server start", flag.ContinueOnError)
 	listen := fs.String("listen", "", "")
-	for _, name := range []string{"node-id", "data-dir", "peer-listen", "http-listen", "peers", "mode"} {
+	for _, name := range []string{"node-id", "data-dir", "peer-listen", "http-listen", "peers", "drain-timeout", "mode"} {
 		fs.String(name, "", "")
 	}
 	if len(args) < 2 || args[0] != "server" || args[1] != "start" || fs.Parse(args[2:]) != nil {

@@ -96,6 +96,7 @@ type demonstration struct {
 	cluster *devcluster.Cluster
 	client  *admin.Client
 	report  demoReport
+	before  admin.ISRPartition // partition 0, before its leader was killed
 	step    int
 }
 
@@ -143,8 +144,7 @@ func (d *demonstration) run(ctx context.Context, text text) error {
 	if err != nil {
 		return err
 	}
-	d.next("look at who is in sync now")
-	if err := d.showISR(ctx); err != nil {
+	if err := d.showChange(ctx); err != nil {
 		return err
 	}
 	if err := d.readBack(ctx, text, written); err != nil {

@@ -75,17 +75,18 @@ func (d *demonstration) load(ctx context.Context, text text) ([]bool, error) {
 		return nil, err
 	}
 	defer producer.Close()
-	victim, err := d.leaderOfPartition0(ctx)
+	first, err := d.partition0(ctx)
 	if err != nil {
 		return nil, err
 	}
+	d.before = first
 	a := &acks{acked: make([]bool, len(text.lines))}
 	began := time.Now()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for i, line := range text.lines {
 		if i == len(text.lines)/2 {
-			if err := d.kill(victim, i, a); err != nil {
+			if err := d.kill(int(first.Leader), i, a); err != nil {
 				return nil, err
 			}
 		}
@@ -130,17 +131,18 @@ func (d *demonstration) kill(victim, line int, a *acks) error {
 	return nil
 }
 
-func (d *demonstration) leaderOfPartition0(ctx context.Context) (int, error) {
+// partition0 returns the partition whose leader is the victim.
+func (d *demonstration) partition0(ctx context.Context) (admin.ISRPartition, error) {
 	ctx, cancel := d.g.WithTimeout(ctx)
 	defer cancel()
 	report, err := d.client.ISR(ctx, admin.ISRQuery{Selectors: []admin.Selector{{Topic: demoTopic, Partition: 0}}})
 	if err != nil {
-		return 0, err
+		return admin.ISRPartition{}, err
 	}
 	if len(report.Partitions) != 1 || report.Partitions[0].Leader < 0 {
-		return 0, fmt.Errorf("partition 0 of topic %q has no leader", demoTopic)
+		return admin.ISRPartition{}, fmt.Errorf("partition 0 of topic %q has no leader", demoTopic)
 	}
-	return int(report.Partitions[0].Leader), nil
+	return report.Partitions[0], nil
 }
 
 // kafka returns a client for the demo's cluster.

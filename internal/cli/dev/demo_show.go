@@ -55,6 +55,18 @@ func (d *demonstration) showISR(ctx context.Context) error {
 	return d.picture(isr.Result(report, report.Partitions, false))
 }
 
+// showChange prints what the kill did to the in-sync sets.
+func (d *demonstration) showChange(ctx context.Context) error {
+	d.next("look at who is in sync now: chronik isr show %s", demoTopic)
+	now, err := d.partition0(ctx)
+	if err != nil {
+		return err
+	}
+	d.say("partition 0: leader %d -> %d, leader epoch %s -> %s, in sync %s -> %s", d.before.Leader, now.Leader,
+		out.OptInt(d.before.LeaderEpoch).Text, out.OptInt(now.LeaderEpoch).Text, out.IDs(d.before.ISR).Text, out.IDs(now.ISR).Text)
+	return d.showISR(ctx)
+}
+
 // showReplication prints what "isr show" and "replication status" print.
 func (d *demonstration) showReplication(ctx context.Context) error {
 	d.next("look at the cluster: chronik isr show, chronik replication status")

@@ -21,6 +21,7 @@ type summary struct {
 	UnderMinISR     int `json:"under_min_isr"`
 	Offline         int `json:"offline"`
 	Lagging         int `json:"lagging"`
+	Unknown         int `json:"unknown"` // their leader gives no answer
 }
 
 func sum(all, shown []admin.ISRPartition) summary {
@@ -41,6 +42,8 @@ func sum(all, shown []admin.ISRPartition) summary {
 			s.UnderMinISR++
 		case admin.PartitionOffline:
 			s.Offline++
+		case admin.PartitionUnknown:
+			s.Unknown++
 		}
 	}
 	return s
@@ -59,6 +62,7 @@ func (s summary) line() string {
 		{s.UnderMinISR, "under min ISR"},
 		{s.Offline, "offline"},
 		{s.Lagging, "lagging"},
+		{s.Unknown, "unknown"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
@@ -208,6 +212,7 @@ var consequences = map[string]string{
 	admin.PartitionAtMinISR:        "AT MIN ISR: one more loss stops acks=all",
 	admin.PartitionUnderMinISR:     "UNDER MIN ISR: acks=all gets NOT_ENOUGH_REPLICAS",
 	admin.PartitionOffline:         "OFFLINE: no leader, no reads, no writes",
+	admin.PartitionUnknown:         "UNKNOWN: the leader gives no answer",
 }
 
 func state(s string) out.Cell {

@@ -39,7 +39,8 @@ and is null in JSON. It is never taken to be in sync.
 
 States: ok; under_replicated, a replica is out of the in-sync set; at_min_isr,
 one more loss stops acks=all; under_min_isr, acks=all is refused; offline, no
-leader. A worse state includes the milder ones for --only.
+leader; unknown, the leader gives no answer. For --only, under-replicated takes
+in every partition with a replica out, and under-min-isr the offline ones.
 
 --check exits with status 4 unless every partition shown is ok; with --only,
 when any partition matches.`,

@@ -122,7 +122,7 @@ func linkGrid(links []admin.Link) out.Grid {
 			out.OptInt(l.Partitions), inSync(l), out.OptCount(l.LagRecords), out.OptBytes(l.LagBytes), out.OptMillis(l.LagMillis),
 			rate(l.BytesPerSecond), out.OptMicros(l.RTTP50Micros), out.OptMicros(l.RTTP99Micros),
 			out.OptMicros(l.FsyncP99Micros), out.OptMicros(l.AckWaitP99), out.OptShare(l.SlowestShare),
-			out.OptCount(l.Reconnects), out.Text(l.Source), out.OptText(l.LastError),
+			out.OptCount(l.Reconnects), out.Text(l.Source), lastError(l),
 		})
 	}
 	return grid
@@ -141,4 +141,17 @@ func rate(bytesPerSecond *float64) out.Cell {
 		return out.Unknown()
 	}
 	return out.Bytes(int64(*bytesPerSecond))
+}
+
+// lastError is what the link last failed with. On a link that is well again it
+// is history, which tables leave to -o json.
+func lastError(l admin.Link) out.Cell {
+	cell := out.OptText(l.LastError)
+	if l.LastError != nil {
+		cell.Raw = *l.LastError
+	}
+	if l.State == admin.LinkOK {
+		cell.Text = "-"
+	}
+	return cell
 }

@@ -107,11 +107,11 @@ func (o *startOptions) bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.peers, "peers", nil, "all brokers, this one too, by peer port: `ID@HOST:PORT,...`")
 	fs.StringVar(&o.rack, "rack", "", "`NAME` of the place of this broker; replicas are spread over racks")
 	fs.BoolVar(&o.insecure, "insecure-peers", false, "allow a peer port that other machines can reach, without authentication")
-	fs.StringVar(&o.autoCreate, "auto-create-topics", "auto", "create topics that clients ask for: true, false, or auto, which means only without --peers (`WHEN`)")
-	fs.Var(&o.memory, "memory", "budget for recent batches, write buffers and requests, such as 512MiB (`SIZE`)")
+	fs.StringVar(&o.autoCreate, "auto-create-topics", "auto", "`WHEN` to create topics that clients ask for: true, false, or auto, which is only without --peers")
+	fs.Var(&o.memory, "memory", "`SIZE` of the budget for recent batches, write buffers and requests, such as 512MiB")
 	fs.Var(&o.walFile, "wal-file-size", "`SIZE` of a file of the write-ahead log")
 	fs.DurationVar(&o.drainTimeout, "drain-timeout", d.DrainTimeout, "longest `DURATION` that a stop waits for leaderships to move")
-	fs.StringVar(&o.logFormat, "log-format", "text", "log as text or json (`FORMAT`)")
+	fs.StringVar(&o.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	fs.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
 }
 
