@@ -70,7 +70,7 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 			return false, err
 		}
 		d.id = identity{Version: identityVersion, NodeID: node, Directory: dir}
-		return false, d.store()
+		return false, d.store(d.id)
 	case err != nil:
 		return false, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -85,12 +85,13 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 	}
 	unclean = !d.id.CleanShutdown
 	d.id.CleanShutdown = false
-	return unclean, d.store()
+	return unclean, d.store(d.id)
 }
 
-// store writes meta.json. REQUIRES: d.mu is held, or nobody else knows d.
-func (d *dataDir) store() error {
-	raw, err := json.MarshalIndent(d.id, "", "  ")
+// store writes meta.json. One goroutine at a time calls it, without d.mu: every
+// dial asks for the cluster id, and must not wait for a slow disk.
+func (d *dataDir) store(id identity) error {
+	raw, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -112,29 +113,38 @@ func (d *dataDir) clusterID() string {
 }
 
 // adopt remembers the cluster's id, so that this directory never joins another
-// cluster.
+// cluster. Only the broker's reconcile loop calls it.
 func (d *dataDir) adopt(clusterID string) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch d.id.ClusterID {
+	id := d.id
+	d.mu.Unlock()
+	switch id.ClusterID {
 	case clusterID:
 		return nil
 	case "":
-		d.id.ClusterID = clusterID
-		return d.store()
 	default:
-		return fmt.Errorf("data directory %s belongs to cluster %s, the peers to cluster %s", d.path, d.id.ClusterID, clusterID)
+		return fmt.Errorf("data directory %s belongs to cluster %s, the peers to cluster %s", d.path, id.ClusterID, clusterID)
 	}
-}
-
-// close marks a clean shutdown, if it was one, and releases the directory.
-func (d *dataDir) close(clean bool) error {
+	id.ClusterID = clusterID
+	if err := d.store(id); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.id = id
+	return nil
+}
+
+// close marks a clean shutdown, if it was one, and releases the directory. It is
+// the last call.
+func (d *dataDir) close(clean bool) error {
+	d.mu.Lock()
+	id := d.id
+	d.mu.Unlock()
 	var err error
 	if clean {
-		d.id.CleanShutdown = true
-		err = d.store()
+		id.CleanShutdown = true
+		err = d.store(id)
 	}
 	return errors.Join(err, d.lock.Close())
 }
