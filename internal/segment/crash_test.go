@@ -164,7 +164,7 @@ func (b *broker) recover(fsys vfs.FS) error {
 // recovers from checkpoint and write-ahead log, several times in a row.
 func TestCrashAfterEveryOperation(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(15) {
+	for seed := range uint64(10) {
 		ops, err := crashHistory(seed, -1)
 		if err != nil {
 			t.Fatalf("seed %d, not stopped: %v", seed, err)

@@ -54,6 +54,8 @@ func (s *fileSet) cut(boundary int64, within extent) {
 	s.live = s.live[:n]
 	if n > 0 && s.live[n-1].end > boundary {
 		s.live[n-1].extent, s.live[n-1].cutIn = within, s.generation
+	} else if n > 0 && s.flushing > 0 {
+		s.live[n-1].cutIn = s.generation // there may be bytes of a flush that is void now
 	}
 	s.active, s.flushing = nil, 0
 	s.flushed = boundary

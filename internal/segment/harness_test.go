@@ -182,11 +182,18 @@ func (m *model) compare(l *Log) error {
 func (m *model) comparePreceding(l *Log) error {
 	for i, b := range m.batches {
 		e, crc, ok, err := l.Preceding(b.NextOffset())
-		if err != nil || !ok || e != cluster.Epoch(b.LeaderEpoch()) || crc != b.CRC() {
-			return fmt.Errorf("batch %d before %d: %d, %08x, %v, %v; want %d, %08x", i, b.NextOffset(), e, crc, ok, err, b.LeaderEpoch(), b.CRC())
+		if err != nil {
+			return err
 		}
-		if _, _, ok, err := l.Preceding(b.NextOffset() - 1); ok && b.Records() > 1 || err != nil {
-			return fmt.Errorf("batch found that ends at %d, %v", b.NextOffset()-1, err)
+		if !ok || e != cluster.Epoch(b.LeaderEpoch()) || crc != b.CRC() {
+			return fmt.Errorf("batch %d before %d: %d, %08x, %v; want %d, %08x", i, b.NextOffset(), e, crc, ok, b.LeaderEpoch(), b.CRC())
+		}
+		_, _, ok, err = l.Preceding(b.NextOffset() - 1)
+		if err != nil {
+			return err
+		}
+		if ok && b.Records() > 1 {
+			return fmt.Errorf("found a batch that ends at %d", b.NextOffset()-1)
 		}
 	}
 	return nil
