@@ -193,7 +193,7 @@ func (l *link) reconcile(s *stream, a openAck) {
 	l.mu.Lock()
 	ok := s.current(a.session)
 	if ok {
-		l.cuts = append(l.cuts, s.session.truncate(cut))
+		l.due.cuts = append(l.due.cuts, s.session.truncate(cut))
 	}
 	l.mu.Unlock()
 	if !ok {
@@ -202,7 +202,7 @@ func (l *link) reconcile(s *stream, a openAck) {
 	signal(l.wake)
 	s.replica.FollowerState(l.peer, status.StateTruncating,
 		fmt.Sprintf("its log [%d, %d) differs from the leader's from %d on", a.position.LogStart, a.position.LogEnd, cut.To))
-	l.log.Info("follower truncates", slog.Any("partition", a.tp), slog.Int("epoch", int(a.epoch)),
+	l.log.Info("follower truncates", slog.String("partition", a.tp.String()), slog.Int("epoch", int(a.epoch)),
 		slog.Int64("log_end", a.position.LogEnd), slog.Int64("to", cut.To), slog.Bool("reset", cut.Reset))
 }
 

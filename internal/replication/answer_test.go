@@ -31,7 +31,7 @@ func openLink(t *testing.T) (*answerReader, *fakeLog, *stream, key) {
 		l.write(4, 10)
 	}
 	s.session.sent(laneLive, 3, 300, 0, time.Now())
-	r.inflight[laneLive] += 300
+	r.credit.inflight[laneLive] += 300
 	return r, l, s, k
 }
 
@@ -91,8 +91,8 @@ func TestImpossibleAckEndsTheSession(t *testing.T) {
 	t.Parallel()
 	r, l, s, k := openLink(t)
 	deliver(t, r, kindAck, []ack{{key: k, durableEnd: 4, appendedEnd: 4}})
-	if f := l.follower(2); f.durable != 0 || f.session != 0 || s.session.phase != phaseConnecting || r.inflight != [laneCount]int{} {
-		t.Errorf("follower %+v, session %s, in flight %v", *f, s.session.phase, r.inflight)
+	if f := l.follower(2); f.durable != 0 || f.session != 0 || s.session.phase != phaseConnecting || r.credit.inflight != [laneCount]int{} {
+		t.Errorf("follower %+v, session %s, in flight %v", *f, s.session.phase, r.credit.inflight)
 	}
 }
 
@@ -103,8 +103,8 @@ func TestUncountedAckReopens(t *testing.T) {
 	r, l, s, k := openLink(t)
 	l.follower(2).session = 1
 	deliver(t, r, kindAck, []ack{{key: k, durableEnd: 1, appendedEnd: 1}})
-	if s.session.phase != phaseConnecting || s.session.over || len(r.waiting) != 1 {
-		t.Errorf("session %s, over %v, %d wait", s.session.phase, s.session.over, len(r.waiting))
+	if s.session.phase != phaseConnecting || s.session.over || len(r.due.retries) != 1 {
+		t.Errorf("session %s, over %v, %d wait", s.session.phase, s.session.over, len(r.due.retries))
 	}
 }
 
@@ -114,7 +114,7 @@ func TestAckAfterTheEpochEnds(t *testing.T) {
 	r, l, s, k := openLink(t)
 	l.leading = false
 	deliver(t, r, kindAck, []ack{{key: k, durableEnd: 1, appendedEnd: 1}})
-	if !s.session.over || len(r.waiting) != 0 || l.follower(2).durable != 0 {
+	if !s.session.over || len(r.due.retries) != 0 || l.follower(2).durable != 0 {
 		t.Errorf("session %s, over %v, follower %+v", s.session.phase, s.session.over, *l.follower(2))
 	}
 }

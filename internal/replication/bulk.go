@@ -51,7 +51,7 @@ func (l *link) runBulk(ctx context.Context) {
 func (l *link) awaitBulk(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		l.mu.Lock()
-		n := len(l.bulk)
+		n := len(l.due.bulk)
 		l.mu.Unlock()
 		if n > 0 {
 			return true
@@ -68,8 +68,8 @@ func (l *link) awaitBulk(ctx context.Context) bool {
 // what of it arrived is only known from a new Open.
 func (l *link) abandonBulk(err error) {
 	l.mu.Lock()
-	lost := make(map[*stream]uint64, len(l.bulk))
-	for _, s := range l.bulk {
+	lost := make(map[*stream]uint64, len(l.due.bulk))
+	for _, s := range l.due.bulk {
 		if s.session.phase == phaseBulk && s.session.window.bytes[laneBulk] > 0 {
 			lost[s] = s.session.session
 		}
@@ -117,16 +117,16 @@ func (w *bulkWriter) run(ctx context.Context) error {
 // sessions are on the lane.
 func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error) {
 	w.mu.Lock()
-	kept := w.bulk[:0]
-	for _, s := range w.bulk {
+	kept := w.due.bulk[:0]
+	for _, s := range w.due.bulk {
 		if s.session.phase == phaseBulk {
 			kept = append(kept, s)
 		} else {
-			s.queued = false
+			s.on.bulk = false
 		}
 	}
-	clear(w.bulk[len(kept):])
-	w.bulk = kept
+	clear(w.due.bulk[len(kept):])
+	w.due.bulk = kept
 	w.scratch = append(w.scratch[:0], kept...)
 	w.mu.Unlock()
 	for _, s := range w.scratch {

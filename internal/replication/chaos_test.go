@@ -25,7 +25,7 @@ func TestRandomFaults(t *testing.T) {
 	if base == 0 {
 		base = rand.Uint64()
 	}
-	for i := range uint64(12) {
+	for i := range uint64(8) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			seed := base + i

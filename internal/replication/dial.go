@@ -31,13 +31,19 @@ func (b *backoff) reset() { b.failures = 0 }
 // errUnregistered says that metadata does not know the peer's address yet.
 var errUnregistered = errors.New("broker is not registered yet: its address is unknown")
 
+// errMoved says that a connection leads to a process, or an address, that
+// metadata says the peer has left.
+var errMoved = errors.New("the broker has restarted or moved")
+
 // liveConn is the live lane's connection.
 type liveConn struct {
 	net.Conn
 	incarnation cluster.UUID // of the process at the other end
+	drop        context.CancelCauseFunc
 }
 
-// run keeps the link connected while it has partitions, until ctx ends.
+// run connects the link once it has partitions, and again whenever the
+// connection is lost, until ctx ends.
 func (l *link) run(ctx context.Context) {
 	retry := backoff{min: l.m.o.MinRedial, max: l.m.o.MaxRedial}
 	for l.awaitStreams(ctx) {
@@ -136,7 +142,7 @@ func (l *link) locate(endpoint cluster.Endpoint, incarnation cluster.UUID) {
 	conn := l.live
 	l.mu.Unlock()
 	if conn != nil && (moved || conn.incarnation != incarnation) {
-		_ = conn.Close() // its reader reports the loss
+		conn.drop(errMoved)
 	}
 	signal(l.kick)
 }

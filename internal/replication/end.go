@@ -26,9 +26,9 @@ func (l *link) end(s *stream) (id uint64) {
 // REQUIRES: l.mu is held.
 func (l *link) release(freed [laneCount]int) {
 	for ln, n := range freed {
-		l.inflight[ln] -= n
-		if n > 0 && l.blocked[ln] {
-			l.blocked[ln] = false
+		l.credit.inflight[ln] -= n
+		if n > 0 && l.credit.blocked[ln] {
+			l.credit.blocked[ln] = false
 			if lane(ln) == laneLive {
 				signal(l.wake)
 			} else {
@@ -48,9 +48,9 @@ func (l *link) fail(s *stream, id uint64, show, reason string) {
 	}
 	s.session.backOff(time.Now())
 	l.end(s)
-	if !s.waiting {
-		s.waiting = true
-		l.waiting = append(l.waiting, s)
+	if !s.on.retries {
+		s.on.retries = true
+		l.due.retries = append(l.due.retries, s)
 	}
 	first := s.session.failures == 1
 	k := s.session.key
@@ -59,7 +59,7 @@ func (l *link) fail(s *stream, id uint64, show, reason string) {
 	s.replica.FollowerClosed(l.peer, id, reason)
 	s.replica.FollowerState(l.peer, show, reason)
 	if first {
-		l.log.Info("replication session ended", slog.Any("partition", k.tp), slog.Int("epoch", int(k.epoch)),
+		l.log.Info("replication session ended", slog.String("partition", k.tp.String()), slog.Int("epoch", int(k.epoch)),
 			slog.String("state", show), slog.String("reason", reason))
 	}
 }
@@ -113,14 +113,13 @@ func (l *link) closeAll(reason string) {
 		closed[s] = id
 		l.end(s)
 	}
-	for _, list := range []*[]*stream{&l.opens, &l.dirty, &l.hwDue, &l.bulk, &l.waiting} {
+	for _, list := range []*[]*stream{&l.due.opens, &l.due.looks, &l.due.marks, &l.due.bulk, &l.due.retries} {
 		for _, s := range *list {
-			s.opening, s.dirty, s.hwDue, s.queued, s.waiting = false, false, false, false, false
-			s.limited, s.announce = false, false
+			s.on = onLists{}
 		}
 		*list = nil
 	}
-	l.cuts = nil
+	l.due.cuts = nil
 	l.mu.Unlock()
 	for s, id := range closed {
 		s.replica.FollowerClosed(l.peer, id, reason)

@@ -64,6 +64,9 @@ func (in *inbound) Ack(tp cluster.TopicPartition, session uint64, durableEnd, ap
 			s.since = time.Time{}
 		}
 	}
+	if len(in.reported) > 0 {
+		delete(in.reported, tp) // it works again: the next trouble is news
+	}
 	k := s.key
 	in.mu.Unlock()
 	in.out.ack(ack{key: k, durableEnd: durableEnd, appendedEnd: appendedEnd}, queued)
@@ -109,15 +112,23 @@ func (in *inbound) reject(k key, err error) {
 	in.report(k, err)
 }
 
-// report sends an Err frame.
+// report sends an Err frame. The leader tries again and again: only what
+// changes is logged.
 func (in *inbound) report(k key, err error) {
 	e := sessionErr{key: k, code: errCodeFor(err), text: err.Error()}
 	in.out.post(func(b []byte) []byte { return appendFrame(b, kindErr, []sessionErr{e}) })
+	in.mu.Lock()
+	was, reported := in.reported[k.tp]
+	in.reported[k.tp] = e.code
+	in.mu.Unlock()
+	if reported && was == e.code {
+		return
+	}
 	log := in.log.Warn
 	if e.code == errCodeStale || e.code == errCodeWait {
 		log = in.log.Info // part of every change of leaders
 	}
-	log("replication session refused", slog.Any("partition", k.tp), slog.Int("epoch", int(k.epoch)), slog.Any("error", err))
+	log("replication session refused", slog.String("partition", k.tp.String()), slog.Int("epoch", int(k.epoch)), slog.Any("error", err))
 }
 
 // errCodeFor says which of the wire's codes an error of package partition is.

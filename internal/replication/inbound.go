@@ -30,6 +30,7 @@ type inbound struct {
 	mu        sync.Mutex
 	sessions  map[uint64]*inSession                  // guarded by mu
 	current   map[cluster.TopicPartition]*inSession  // guarded by mu; the newest of each partition
+	reported  map[cluster.TopicPartition]errCode     // guarded by mu; the last Err of each
 	waiting   map[cluster.TopicPartition]waitingOpen // guarded by mu; the newest Open of each
 	admitting bool                                   // guarded by mu; someone answers the waiting
 }
@@ -53,7 +54,7 @@ func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Con
 		m: m, leader: remote.From, log: m.o.Logger.With(slog.Int("leader", int(remote.From))),
 		conn: conn, cancel: cancel, out: newOutbox(conn, m.o.DeadAfter),
 		sessions: map[uint64]*inSession{}, current: map[cluster.TopicPartition]*inSession{},
-		waiting: map[cluster.TopicPartition]waitingOpen{}, fresh: make(chan struct{}, 1),
+		reported: map[cluster.TopicPartition]errCode{}, waiting: map[cluster.TopicPartition]waitingOpen{}, fresh: make(chan struct{}, 1),
 	}
 	m.mu.Lock()
 	old := m.inbounds[remote.From]

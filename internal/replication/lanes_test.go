@@ -1,8 +1,10 @@
 package replication
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,7 +100,7 @@ func TestSlowFollowerCostsNoMemory(t *testing.T) {
 		}
 		l := c.running[1].link(2, nil)
 		l.mu.Lock()
-		inflight := l.inflight
+		inflight := l.credit.inflight
 		l.mu.Unlock()
 		const frame = 2000 // one batch may cross a window
 		if inflight[laneLive] > window+frame || inflight[laneBulk] > 2*window+frame || inflight[laneLive] == 0 {
@@ -124,7 +126,7 @@ func TestSlowFollowerCostsNoMemory(t *testing.T) {
 		c.wait(time.Second, "credit returns", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			return l.inflight == [laneCount]int{}
+			return l.credit.inflight == [laneCount]int{}
 		})
 	})
 }
@@ -173,6 +175,8 @@ func TestBulkLaneLost(t *testing.T) {
 func TestFollowerDiskFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, func(c *brokers) {
+		var logged lockedBuffer
+		c.tune = func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&logged, nil)) }
 		c.topic(1, 1, 2)
 		c.start(1)
 		c.start(2)
@@ -197,7 +201,31 @@ func TestFollowerDiskFails(t *testing.T) {
 			l.broken = nil
 		})
 		c.committed(2*time.Second, 0, 6, 1, 2)
+		// Both sides say it once, not with every attempt.
+		for _, line := range []string{"replication session refused", "replication session ended"} {
+			if n := strings.Count(logged.String(), line); n != 1 {
+				t.Errorf("%q was logged %d times", line, n)
+			}
+		}
 	})
+}
+
+// lockedBuffer is a log that several brokers write to.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // TestFollowerWithoutRoom: a follower whose write buffer stays full reads

@@ -16,12 +16,15 @@ type stream struct {
 	replica ledReplica
 
 	session session // guarded by link.mu
-	// The flags say on which of the link's lists the stream is. Guarded by
-	// link.mu.
-	opening, dirty, hwDue, queued, waiting bool
-	limited                                bool // data is due, but the window is full
-	announce                               bool // tell the follower the high watermark, data or not
+	on      onLists // guarded by link.mu
+	limited bool    // guarded by link.mu; data is due, but the window is full
+	// announce is set when the follower is to be told the high watermark, data
+	// or not. Guarded by link.mu.
+	announce bool
 }
+
+// onLists says on which lists of [due] a stream is.
+type onLists struct{ opens, looks, marks, bulk, retries bool }
 
 // link is the sending side of one ordered pair of brokers. It has three
 // goroutines while connected: the live lane's writer (run), the reader of the
@@ -37,7 +40,7 @@ type link struct {
 	wake     chan struct{} // the live writer has something to do; capacity 1
 	bulkWake chan struct{} // the bulk writer has; capacity 1
 	kick     chan struct{} // redial soon; capacity 1
-	hwTimer  *time.Timer   // set when hwDue begins to hold something
+	hwTimer  *time.Timer   // set when due.marks begins to hold something
 
 	stats linkStats
 
@@ -46,14 +49,26 @@ type link struct {
 	live     *liveConn                          // guarded by mu; nil unless connected
 	streams  map[cluster.TopicPartition]*stream // guarded by mu
 	sessions map[uint64]*stream                 // guarded by mu; by current session id
-	inflight [laneCount]int                     // guarded by mu; bytes on their way, all sessions
-	opens    []*stream                          // guarded by mu; Open is due
-	cuts     []truncate                         // guarded by mu; Truncate is due
-	dirty    []*stream                          // guarded by mu; live sessions that may have data due
-	hwDue    []*stream                          // guarded by mu; told of an older high watermark
-	bulk     []*stream                          // guarded by mu; sessions on the bulk lane
-	waiting  []*stream                          // guarded by mu; have a retryAt
-	blocked  [laneCount]bool                    // guarded by mu; someone waits for the link's credit
+	due      due                                // guarded by mu
+	credit   credit                             // guarded by mu
+}
+
+// due is what a link's writers have to look at. A stream's flags say on which
+// of the lists it is; a list may hold streams that have no business there any
+// more, which whoever goes through it skips.
+type due struct {
+	opens   []*stream  // Open is to be sent
+	cuts    []truncate // to be sent
+	looks   []*stream  // the live lane may have something to send
+	marks   []*stream  // told of an older high watermark
+	bulk    []*stream  // sessions on the bulk lane
+	retries []*stream  // sessions that failed, with the time to open them anew
+}
+
+// credit is the use of a link's windows over all sessions.
+type credit struct {
+	inflight [laneCount]int  // bytes on their way
+	blocked  [laneCount]bool // someone waits for some of it to return
 }
 
 func newLink(m *Manager, peer cluster.BrokerID) *link {
@@ -99,10 +114,11 @@ func (l *link) connect(s *stream) {
 	}
 	id := l.m.nextSession()
 	s.session.connect(id)
+	s.limited, s.announce = false, false
 	l.sessions[id] = s
-	if !s.opening {
-		s.opening = true
-		l.opens = append(l.opens, s)
+	if !s.on.opens {
+		s.on.opens = true
+		l.due.opens = append(l.due.opens, s)
 	}
 }
 
@@ -120,7 +136,7 @@ func (l *link) appended(s *stream) {
 // markDirty wakes the live writer for a session that may have data due.
 // REQUIRES: l.mu is held.
 func (l *link) markDirty(s *stream) {
-	if s.session.phase == phaseLive && !s.dirty {
+	if s.session.phase == phaseLive && !s.on.looks {
 		l.look(s)
 		signal(l.wake)
 	}
@@ -129,9 +145,9 @@ func (l *link) markDirty(s *stream) {
 // look puts a stream on the list of those that the live writer looks at, the
 // next time that it does. REQUIRES: l.mu is held.
 func (l *link) look(s *stream) {
-	if !s.dirty {
-		s.dirty = true
-		l.dirty = append(l.dirty, s)
+	if !s.on.looks {
+		s.on.looks = true
+		l.due.looks = append(l.due.looks, s)
 	}
 }
 
@@ -140,14 +156,14 @@ func (l *link) look(s *stream) {
 func (l *link) watermarkMoved(s *stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !s.session.open() || s.hwDue {
+	if !s.session.open() || s.on.marks {
 		return
 	}
-	s.hwDue = true
-	if len(l.hwDue) == 0 {
+	s.on.marks = true
+	if len(l.due.marks) == 0 {
 		l.hwTimer.Reset(l.m.o.WatermarkDelay)
 	}
-	l.hwDue = append(l.hwDue, s)
+	l.due.marks = append(l.due.marks, s)
 }
 
 // begin starts to send data to a follower whose log, which ends at logEnd, is
@@ -184,9 +200,9 @@ func (l *link) route(s *stream) (live bool) {
 		l.markDirty(s)
 		return true
 	}
-	if !s.queued {
-		s.queued = true
-		l.bulk = append(l.bulk, s)
+	if !s.on.bulk {
+		s.on.bulk = true
+		l.due.bulk = append(l.due.bulk, s)
 	}
 	signal(l.bulkWake)
 	return false

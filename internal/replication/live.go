@@ -27,6 +27,7 @@ type liveWriter struct {
 // it, until something fails, and returns what. All sessions are closed then.
 func (l *link) serveLive(ctx context.Context, conn *liveConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	conn.drop = cancel
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	var wg sync.WaitGroup
@@ -72,17 +73,24 @@ func (w *liveWriter) run(ctx context.Context) error {
 			}
 			w.stats.sent(n)
 		}
-		if more && ctx.Err() == nil {
+		if !more {
+			tick.Reset(next.Sub(now))
+			select {
+			case <-w.wake:
+			case <-tick.C:
+			case <-w.hwTimer.C:
+				w.flushWatermarks()
+			case <-ctx.Done():
+				return nil
+			}
 			continue
 		}
-		tick.Reset(next.Sub(now))
-		select {
-		case <-w.wake:
+		select { // who has more to send must not hold up the others
 		case <-w.hwTimer.C:
 			w.flushWatermarks()
-		case <-tick.C:
 		case <-ctx.Done():
 			return nil
+		default:
 		}
 	}
 }
@@ -112,13 +120,13 @@ func (w *liveWriter) retries(now time.Time) (next time.Time) {
 	next = now.Add(time.Hour)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	kept := w.waiting[:0]
-	for _, s := range w.waiting {
+	kept := w.due.retries[:0]
+	for _, s := range w.due.retries {
 		switch {
 		case s.session.phase != phaseConnecting || s.session.over:
-			s.waiting = false
+			s.on.retries = false
 		case !s.session.retryAt.After(now):
-			s.waiting = false
+			s.on.retries = false
 			w.connect(s)
 		default:
 			kept = append(kept, s)
@@ -127,8 +135,8 @@ func (w *liveWriter) retries(now time.Time) (next time.Time) {
 			}
 		}
 	}
-	clear(w.waiting[len(kept):])
-	w.waiting = kept
+	clear(w.due.retries[len(kept):])
+	w.due.retries = kept
 	return next
 }
 
@@ -144,10 +152,10 @@ func (w *liveWriter) take(list *[]*stream) []*stream {
 // leader is read now, not when the session was queued.
 func (w *liveWriter) composeOpens() {
 	w.mu.Lock()
-	list := w.take(&w.link.opens) // not its own opens, the entries
+	list := w.take(&w.due.opens) // not its own opens, the entries
 	w.opens = w.opens[:0]
 	for _, s := range list {
-		s.opening = false
+		s.on.opens = false
 		w.opens = append(w.opens, open{key: s.session.key})
 	}
 	w.mu.Unlock()
@@ -170,18 +178,18 @@ func (w *liveWriter) composeOpens() {
 
 func (w *liveWriter) composeCuts() {
 	w.mu.Lock()
-	cuts := w.cuts
-	w.cuts = nil
+	cuts := w.due.cuts
+	w.due.cuts = nil
 	w.mu.Unlock()
 	w.out.buf = appendFrame(w.out.buf, kindTruncate, cuts)
 }
 
-// composeData adds what the live lane's dirty sessions have to send.
+// composeData adds what the live lane's sessions have to send.
 func (w *liveWriter) composeData(now time.Time) (more bool) {
 	w.mu.Lock()
-	list := w.take(&w.dirty)
+	list := w.take(&w.due.looks)
 	for _, s := range list {
-		s.dirty = false
+		s.on.looks = false
 	}
 	w.mu.Unlock()
 	for i, s := range list {
@@ -197,7 +205,7 @@ func (w *liveWriter) composeData(now time.Time) (more bool) {
 	return more
 }
 
-// again puts streams back on the dirty list without a wake: the writer is about
+// again puts streams back on the list without a wake: the writer is about
 // to look.
 func (w *liveWriter) again(list []*stream) {
 	w.mu.Lock()
@@ -230,8 +238,8 @@ func (w *liveWriter) collect(s *stream, now time.Time) (more bool) {
 func (w *liveWriter) flushWatermarks() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.take(&w.hwDue) {
-		s.hwDue = false
+	for _, s := range w.take(&w.due.marks) {
+		s.on.marks = false
 		if s.session.open() {
 			s.announce = true
 			w.look(s)

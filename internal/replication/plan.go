@@ -85,10 +85,10 @@ func (l *link) budget(s *stream, ln lane) int {
 		s.limited = true
 		return 0
 	}
-	if room := linkBytes - l.inflight[ln]; room > 0 {
+	if room := linkBytes - l.credit.inflight[ln]; room > 0 {
 		return min(budget, room)
 	}
-	l.blocked[ln] = true
+	l.credit.blocked[ln] = true
 	if ln == laneLive { // the bulk list keeps its streams anyway
 		l.look(s)
 	}
@@ -116,6 +116,6 @@ func (l *link) read(s *stream, p plan, ln lane, now time.Time) (partition.Chunk,
 		return chunk, false
 	}
 	s.session.sent(ln, chunk.Next, size, chunk.HighWatermark, now)
-	l.inflight[ln] += size
+	l.credit.inflight[ln] += size
 	return chunk, true
 }

@@ -19,7 +19,7 @@ func TestRandomFaultsOnRealReplicas(t *testing.T) {
 	if base == 0 {
 		base = rand.Uint64()
 	}
-	for i := range uint64(6) {
+	for i := range uint64(4) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			seed := base + i

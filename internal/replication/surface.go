@@ -13,9 +13,13 @@ import (
 
 // source is the log of a partition that this broker leads.
 type source interface {
-	Lead() (partition.LeadInfo, bool)
 	Position(epoch cluster.Epoch) (logEnd, highWatermark int64, ok bool)
 	ReadForFollower(epoch cluster.Epoch, offset int64, maxBytes int) (partition.Chunk, error)
+}
+
+// term is what sessions are opened with.
+type term interface {
+	Lead() (partition.LeadInfo, bool)
 	CutFor(epoch cluster.Epoch, pos partition.FollowerPosition) (partition.Cut, error)
 }
 
@@ -36,6 +40,7 @@ type board interface {
 // ledReplica is a partition that this broker leads.
 type ledReplica interface {
 	source
+	term
 	tally
 	board
 }
