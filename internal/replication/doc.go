@@ -34,8 +34,9 @@
 // follower has not received yet is read from the log when it can take it, so it
 // costs disk reads instead of memory and nothing is ever dropped.
 //
-// The files are split along that line: frame*.go are the bytes, session.go and
-// window.go the pure state machine, link.go with live.go, bulk.go and answer.go
-// the leader's side, inbound.go with follow.go and outbox.go the follower's,
-// and manager.go ties them to the metadata.
+// The files are split along that line: frame*.go are the bytes; session.go and
+// window.go the pure state machine; link.go with dial.go, live.go, bulk.go,
+// plan.go, answer.go and end.go the leader's side; inbound.go with admit.go,
+// follow.go and outbox.go the follower's; manager.go and reconcile.go tie them
+// to the metadata.
 package replication

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -378,14 +379,14 @@ func BenchmarkAckRound(b *testing.B) {
 			acks[i] = ack{key: testKey(byte(i)), durableEnd: 10, appendedEnd: 20}
 		}
 		rd := round{fsync: time.Millisecond}
-		b.Run("encode", func(b *testing.B) {
+		b.Run(fmt.Sprintf("encode/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			var out []byte
 			for b.Loop() {
 				out = appendAcks(out[:0], rd, acks)
 			}
 		})
-		b.Run("decode", func(b *testing.B) {
+		b.Run(fmt.Sprintf("decode/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			r := newFrameReader(&endless{p: appendAcks(nil, rd, acks)}, 1<<20)
 			var dst []ack
