@@ -222,11 +222,8 @@ func (f *fetched) isNews(p *fetching, part *kmsg.FetchResponseTopicPartition) bo
 	if f.session == nil {
 		return true
 	}
-	highWatermark, logStart := part.HighWatermark, part.LogStartOffset
-	if p.err != nil {
-		highWatermark, logStart = unknownOffset, unknownOffset // to be told again once it works
-	}
-	news := f.session.told(p.fetchKey, highWatermark, logStart)
+	// What failed is told with unknown offsets, and so is news once it works.
+	news := f.session.told(p.fetchKey, part.HighWatermark, part.LogStartOffset)
 	return f.full || news || p.err != nil || p.result.Diverging != nil || p.hasRecords()
 }
 

@@ -190,3 +190,19 @@ func TestCreateTopicsEndsWithItsTimeout(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is told that a topic exists may produce to it at once.
+func TestCreateTopicsWaitsForTheReplicas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.late = 300 * time.Millisecond
+		began := time.Now()
+		answer := only(t, ask[*kmsg.CreateTopicsResponse](b, createRequest("new", 1, 1), 7).Topics)
+		wantCode(t, "create", answer.ErrorCode, codeNone)
+		if took := time.Since(began); took != b.late {
+			t.Errorf("answered after %v, want the %v that the replicas take", took, b.late)
+		}
+		b.produce("new", 0, batch(1))
+	})
+}

@@ -34,7 +34,8 @@ type bed struct {
 	cancel  context.CancelFunc
 	running int
 
-	proposing sync.Mutex // one command at a time
+	proposing sync.Mutex    // one command at a time
+	late      time.Duration // that the partitions take to act on metadata
 
 	mu      sync.Mutex
 	img     *cluster.Image // guarded by mu
@@ -113,7 +114,11 @@ func (b *bed) propose(cmd cluster.Command) cluster.Result {
 	defer b.proposing.Unlock()
 	img := b.Image()
 	img, res := cluster.Apply(img, img.Index()+1, cmd)
-	b.parts.Apply(img)
+	if b.late > 0 {
+		time.AfterFunc(b.late, func() { b.parts.Apply(img) })
+	} else {
+		b.parts.Apply(img)
+	}
 	b.mu.Lock()
 	b.img = img
 	close(b.changed)

@@ -192,12 +192,12 @@ func TestSessionsAreBounded(t *testing.T) {
 					t.Errorf("a third session, %d, while two are in use", third)
 				}
 				<-time.After(time.Minute)
-				wantCode(t, "the newer one, used again", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, newer, 1), 12).ErrorCode, codeNone)
+				wantCode(t, "the oldest one, used again", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, oldest, 1), 12).ErrorCode, codeNone)
 				if third := open(); third == 0 {
 					t.Error("no session although one has not been used for a minute")
 				}
-				wantCode(t, "the oldest one", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, oldest, 1), 12).ErrorCode, codeFetchSessionIDNotFound)
-				wantCode(t, "the newer one", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, newer, 2), 12).ErrorCode, codeNone)
+				wantCode(t, "the newer one", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, newer, 1), 12).ErrorCode, codeFetchSessionIDNotFound)
+				wantCode(t, "the oldest one", ask[*kmsg.FetchResponse](b, fetchSessionRequest(12, oldest, 2), 12).ErrorCode, codeNone)
 			})
 		})
 	}
@@ -217,6 +217,29 @@ func TestASessionThatOutgrowsTheLimitIsClosed(t *testing.T) {
 		wantCode(t, "the next request", again.ErrorCode, codeFetchSessionIDNotFound)
 		if n := b.api.sessions.total; n != 0 {
 			t.Errorf("%d partitions accounted for without a session", n)
+		}
+	})
+}
+
+// A partition that failed and works again is told, even if nothing in it changed
+// meanwhile.
+func TestAPartitionThatWorksAgainIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.topic("a", nil, []cluster.BrokerID{1, 2})
+		const version = firstFollowerFetch - 1
+		id := ask[*kmsg.FetchResponse](b, fetchSessionRequest(version, 0, 0, fetchFrom{"a", 0, 0}), version).SessionID
+		for i, step := range []struct {
+			leader cluster.BrokerID
+			want   string
+		}{{1, ""}, {2, "a:code 6"}, {1, "a:-"}, {1, ""}} {
+			if topic, _ := b.Image().Topic("a"); topic.Partitions[0].Leader != step.leader {
+				b.lead("a", 0, step.leader)
+			}
+			if got := told(t, ask[*kmsg.FetchResponse](b, fetchSessionRequest(version, id, int32(i)+1), version)); got != step.want {
+				t.Errorf("step %d: told %q, want %q", i, got, step.want)
+			}
 		}
 	})
 }

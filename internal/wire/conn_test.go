@@ -319,3 +319,57 @@ func TestRepliesThatAreThereLeaveTogether(t *testing.T) {
 		s.stopped()
 	})
 }
+
+func TestAReplyThatIsThereDoesNotWaitForTheNext(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		next func() Reply
+	}{
+		{name: "which can tell", next: func() Reply { return prompt{make(promise, 1)} }},
+		{name: "which cannot tell", next: func() Reply { return make(promise, 1) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				first := make(promise, 1)
+				s := start(t, Options{}, func(_ context.Context, req *Request) (Reply, error) {
+					if req.CorrelationID == 0 {
+						return first, nil
+					}
+					return tt.next(), nil
+				})
+				c := s.dial()
+				c.ask(0)
+				c.ask(1)
+				synctest.Wait() // both are queued when the first one is there
+				first <- answer()
+				began := time.Now()
+				if got := c.next(); got != 0 || time.Since(began) != 0 {
+					t.Errorf("response %d arrived after %v, want 0 at once", got, time.Since(began))
+				}
+				s.stopped()
+			})
+		})
+	}
+}
+
+func TestTheBudgetIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Options{MaxFrameBytes: 100, RequestBytes: 100},
+			func(context.Context, *Request) (Reply, error) { return Now(answer()), nil })
+		for range 3 {
+			c := s.dial()
+			for id := range int32(20) {
+				c.ask(id)
+				c.next()
+			}
+			go c.Write(question(99)[:9]) // and one that never ends
+			synctest.Wait()
+			c.Close()
+		}
+		s.stopped()
+	})
+}

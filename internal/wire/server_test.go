@@ -55,8 +55,11 @@ func TestStoppingEndsEveryConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, Options{DrainTimeout: time.Second, MaxInflight: 1, RequestBytes: 1, MaxFrameBytes: 1 << 20},
 			func(ctx context.Context, req *Request) (Reply, error) {
-				if req.CorrelationID == 99 {
+				switch req.CorrelationID {
+				case 98, 99:
 					<-ctx.Done() // a handler that waits for room
+				}
+				if req.CorrelationID == 99 {
 					return nil, ctx.Err()
 				}
 				return Now(answer()), nil
@@ -65,6 +68,9 @@ func TestStoppingEndsEveryConnection(t *testing.T) {
 		s.dial().Write(question(1)[:7])
 		s.dial().ask(1)  // does not read
 		s.dial().ask(99) // stuck in the handler
+		for range 10 {
+			s.dial().ask(98) // stuck, and goes on to read when the stop has begun
+		}
 		flood := s.dial()
 		go func() {
 			for id := int32(0); ; id++ { // until closed
