@@ -98,12 +98,12 @@ type Broker struct {
 
 // Cluster is a running cluster. It is safe for concurrent use.
 type Cluster struct {
-	options   Options
-	dir       string
-	temporary bool // dir is ours to remove
-	layout    []Broker
+	options Options
+	dir     string
+	layout  []Broker
 
 	mu        sync.Mutex
+	temporary bool       // guarded by mu; dir is ours to remove
 	processes []*process // guarded by mu; by index, nil when it does not run
 	closed    bool       // guarded by mu
 }
@@ -132,7 +132,7 @@ func start(ctx context.Context, options Options) (*Cluster, error) {
 		if err != nil {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
-		c.dir, c.temporary = dir, true
+		c.dir, c.temporary = dir, true // nobody else has c yet
 	}
 	err := c.arrange(ctx)
 	if err == nil {

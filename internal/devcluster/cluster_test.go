@@ -148,6 +148,17 @@ func TestATemporaryDirectoryIsRemovedAndAGivenOneKept(t *testing.T) {
 	if _, err := os.Stat(temporary.Dir()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("temporary directory: %v, want it gone", err)
 	}
+	kept := mustStart(t, Options{Brokers: 1})
+	kept.Keep()
+	if err := kept.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept.Brokers()[0].Log); err != nil {
+		t.Errorf("kept directory: %v", err)
+	}
+	if err := os.RemoveAll(kept.Dir()); err != nil {
+		t.Fatal(err)
+	}
 	dir := filepath.Join(t.TempDir(), "cluster")
 	first := mustStart(t, Options{Brokers: 2, Dir: dir})
 	if err := first.Close(t.Context()); err != nil {

@@ -20,6 +20,14 @@ func (c *Cluster) Bootstrap() []string {
 // Dir returns the directory of data and logs.
 func (c *Cluster) Dir() string { return c.dir }
 
+// Keep makes Close leave a temporary directory behind: somebody wants to look
+// at the logs.
+func (c *Cluster) Keep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.temporary = false
+}
+
 // Brokers returns all brokers, by index.
 func (c *Cluster) Brokers() []Broker {
 	c.mu.Lock()
@@ -118,7 +126,7 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 // safe to call twice.
 func (c *Cluster) Close(ctx context.Context) error {
 	c.mu.Lock()
-	already := c.closed
+	already, remove := c.closed, c.temporary
 	c.closed = true
 	c.mu.Unlock()
 	if already {
@@ -134,7 +142,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	if c.temporary {
+	if remove {
 		errs = append(errs, os.RemoveAll(c.dir))
 	}
 	return errors.Join(errs...)

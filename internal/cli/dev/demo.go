@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ const (
 type demoOptions struct {
 	input   string
 	lines   int
+	dir     string
 	noBench bool
 	version string
 }
@@ -57,6 +59,7 @@ doubled, reordered or changed.`,
 	fs.SortFlags = false
 	fs.StringVar(&o.input, "input", "", "load the lines of `FILE`")
 	fs.IntVar(&o.lines, "lines", o.lines, "load at most `N` lines")
+	fs.StringVar(&o.dir, "dir", "", "keep data and logs in `DIR`, which must be new")
 	fs.BoolVar(&o.noBench, "no-bench", false, "leave out the benchmark at the end")
 	return cmd
 }
@@ -106,17 +109,24 @@ func demo(ctx context.Context, g *globals.Globals, o demoOptions) (err error) {
 	}
 	began := time.Now()
 	d := &demonstration{g: g, o: o}
+	if entries, readErr := os.ReadDir(o.dir); o.dir != "" && readErr == nil && len(entries) > 0 {
+		return exit.Usagef("the demo needs a cluster of its own", "--dir: %s is not empty", o.dir)
+	}
 	text, err := readText(ctx, o)
 	if err != nil {
 		return err
 	}
 	d.report.Source, d.report.Lines = text.source, len(text.lines)
 	d.next("start three brokers, each a process of its own")
-	d.cluster, err = devcluster.Start(ctx, devcluster.Options{Brokers: demoReplicas})
+	d.cluster, err = devcluster.Start(ctx, devcluster.Options{Brokers: demoReplicas, Dir: o.dir})
 	if err != nil {
 		return startError(err)
 	}
 	defer func() {
+		if err != nil && ctx.Err() == nil {
+			d.cluster.Keep()
+			d.say("the logs of the brokers stay in %s", d.cluster.Dir())
+		}
 		d.next("stop the brokers")
 		err = errors.Join(err, d.cluster.Close(context.WithoutCancel(ctx)))
 		if err == nil {

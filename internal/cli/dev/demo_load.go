@@ -110,7 +110,7 @@ func (d *demonstration) load(ctx context.Context, text text) ([]bool, error) {
 		out.FormatDuration(took), count(int(d.report.LinesPerSec)))
 	d.say("longest time without an ack after the kill: %s", out.FormatDuration(a.stall))
 	if failure != nil {
-		return nil, exit.Failedf("the logs of the brokers are in "+d.cluster.Dir(), "%d lines were not acked, the first: %w", len(text.lines)-acked, failure)
+		return nil, exit.Failedf("", "%d lines were not acked, the first: %w", len(text.lines)-acked, failure)
 	}
 	return a.acked, nil
 }
