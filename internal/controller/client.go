@@ -1,12 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -14,31 +14,9 @@ import (
 	"github.com/chronik-project/chronik/internal/peer"
 )
 
-// ErrUnreachable means that no broker acted as the controller before the
-// caller's time was up. A command may or may not have been applied.
+// ErrUnreachable means that no broker answered as the controller before the
+// caller's time was up. The request may or may not have been carried out.
 var ErrUnreachable = errors.New("no controller can be reached")
-
-// Heartbeat is what a broker reports of itself.
-type Heartbeat struct {
-	Broker cluster.BrokerID    `json:"broker"`
-	Epoch  cluster.BrokerEpoch `json:"epoch"`
-	// AppliedIndex is the newest image that its replicas act on.
-	AppliedIndex uint64 `json:"applied_index"`
-	// OldestFsyncAge is how long a sync of its disk has been under way.
-	OldestFsyncAge time.Duration `json:"oldest_fsync_age_ns,omitempty"`
-	// FailedReplicas do not serve: their disk or log refused.
-	FailedReplicas []cluster.TopicPartition `json:"failed_replicas,omitempty"`
-}
-
-// TopicSpec asks for a topic. Without Assignment the controller places the
-// replicas.
-type TopicSpec struct {
-	Name              string               `json:"name"`
-	Partitions        int                  `json:"partitions,omitempty"`
-	ReplicationFactor int                  `json:"replication_factor,omitempty"`
-	Assignment        [][]cluster.BrokerID `json:"assignment,omitempty"`
-	Configs           map[string]string    `json:"configs,omitempty"`
-}
 
 // ClientOptions configures a [Client].
 type ClientOptions struct {
@@ -46,139 +24,209 @@ type ClientOptions struct {
 	Peers   []meta.Peer
 	Network peer.Network
 	Hello   func(kind peer.Kind, to cluster.BrokerID) peer.Hello
-	// Leader is the broker that is believed to lead the metadata log.
+	// Leader is the broker that is believed to lead the metadata log. It must
+	// not block.
 	Leader func() cluster.BrokerID
 	// Local answers when that is this broker.
 	Local *Controller
+	// AttemptTimeout bounds one attempt: a controller that does not answer may
+	// have been replaced.
+	//
+	// The default is 3 s.
+	AttemptTimeout time.Duration
+	// MaxCalls bounds the calls under way; more wait for their turn.
+	//
+	// The default is 64.
+	MaxCalls int
 }
 
-// maxIdleConns bounds the connections that wait for the next call.
-const maxIdleConns = 8
+func (o ClientOptions) withDefaults() ClientOptions {
+	o.AttemptTimeout = cmp.Or(o.AttemptTimeout, 3*time.Second)
+	o.MaxCalls = cmp.Or(o.MaxCalls, 64)
+	return o
+}
 
-// retryPause is how long a call waits before it looks for the controller again.
-const retryPause = 20 * time.Millisecond
+// callTimeout bounds a call whose context has no deadline.
+const callTimeout = 30 * time.Second
 
-// Client carries requests to the controller. Every call retries until it has
-// an answer or its context ends.
+// Client carries requests to the controller. Every call is repeated until it
+// has an answer or its context ends; requests are made so that a repeat finds
+// the effect of an earlier attempt.
 type Client struct {
-	o ClientOptions
-	// beat serialises heartbeats: they have a connection of their own, whose end
-	// tells the controller that this process is gone.
-	beat chan struct{}
-
-	mu      sync.Mutex
-	idle    []*clientConn // guarded by mu; all to the same broker
-	session *clientConn   // owned by the holder of beat
-}
-
-type clientConn struct {
-	net.Conn
-	to cluster.BrokerID
+	o     ClientOptions
+	calls chan struct{} // one for each call under way
+	// beat is held by the heartbeat under way: heartbeats have a connection of
+	// their own, whose end tells the controller that this process is gone.
+	beat  chan struct{}
+	pool  pool
+	alone pool // of heartbeats
 }
 
 // NewClient returns a client without connections.
 func NewClient(o ClientOptions) *Client {
-	return &Client{o: o, beat: make(chan struct{}, 1)}
+	o = o.withDefaults()
+	return &Client{
+		o: o, calls: make(chan struct{}, o.MaxCalls), beat: make(chan struct{}, 1),
+		pool: pool{keep: maxIdleConns}, alone: pool{keep: 1},
+	}
 }
 
-// Propose has a command applied and returns its outcome. Result.Err is also
-// returned as the error.
+// Propose has a command applied and returns its outcome. The error is
+// [ErrUnreachable], or what the controller refused the command with, which is
+// then also Result.Err.
 func (c *Client) Propose(ctx context.Context, cmd cluster.Command) (cluster.Result, error) {
 	data, err := cluster.Encode(cmd)
 	if err != nil {
 		return cluster.Result{}, err
 	}
-	return c.call(ctx, request{Command: json.RawMessage(data)}, false)
+	res, repeated, err := c.one(ctx, request{Command: data})
+	if del, ok := cmd.(cluster.DeleteTopic); ok && repeated && errors.Is(err, cluster.ErrUnknownTopic) {
+		return cluster.Result{TopicID: del.ID}, nil // an earlier attempt deleted it
+	}
+	return res, err
 }
 
-// CreateTopic creates a topic.
+// CreateTopic creates a topic; errors are as for [Client.Propose].
 func (c *Client) CreateTopic(ctx context.Context, spec TopicSpec) (cluster.Result, error) {
-	return c.call(ctx, request{Create: &spec}, false)
+	id, err := cluster.NewUUID(rand.Reader)
+	if err != nil {
+		return cluster.Result{}, err
+	}
+	res, _, err := c.one(ctx, request{Create: &createRequest{ID: id, Spec: spec}})
+	return res, err
 }
 
-// Heartbeat renews this broker's session.
+// Heartbeat renews this broker's session. It fails with cluster.ErrUnknownBroker
+// or cluster.ErrStaleBrokerEpoch if the broker must register (again).
 func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) error {
 	select {
 	case c.beat <- struct{}{}:
 		defer func() { <-c.beat }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
 	}
-	_, err := c.call(ctx, request{Heartbeat: &h}, true)
+	_, _, err := c.call(ctx, request{Heartbeat: &h}, &c.alone)
 	return err
 }
 
-// Close closes the connections.
+// Close closes the connections. Calls that are under way fail.
 func (c *Client) Close() {
-	c.mu.Lock()
-	idle := c.idle
-	c.idle = nil
-	c.mu.Unlock()
-	for _, conn := range idle {
-		_ = conn.Close()
-	}
-	c.beat <- struct{}{}
-	if c.session != nil {
-		_ = c.session.Close()
-		c.session = nil
-	}
-	<-c.beat
+	c.pool.close()
+	c.alone.close()
 }
 
-// call asks whoever leads until somebody answers.
-func (c *Client) call(ctx context.Context, req request, session bool) (cluster.Result, error) {
+// one makes a call when it is its turn.
+func (c *Client) one(ctx context.Context, req request) (res cluster.Result, repeated bool, err error) {
+	select {
+	case c.calls <- struct{}{}:
+		defer func() { <-c.calls }()
+	case <-ctx.Done():
+		return cluster.Result{}, false, fmt.Errorf("%w: too many calls: %w", ErrUnreachable, ctx.Err())
+	}
+	return c.call(ctx, req, &c.pool)
+}
+
+// call asks whoever leads until somebody answers. It reports whether an earlier
+// attempt may have been carried out.
+func (c *Client) call(ctx context.Context, req request, from *pool) (res cluster.Result, repeated bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	last := errors.New("the metadata log has no leader")
+	hint := cluster.NoBroker
 	for {
 		to := c.o.Leader()
+		if hint != cluster.NoBroker {
+			to, hint = hint, cluster.NoBroker
+		}
 		if to != cluster.NoBroker {
-			resp, err := c.ask(ctx, to, req, session)
+			resp, err := c.ask(ctx, to, req, from)
 			switch {
 			case err != nil:
-				last = err
-			case !resp.NotController:
+				last, repeated = err, true
+			case resp.NotController:
+				last, hint = fmt.Errorf("broker %d does not act as the controller", to), resp.Leader
+			case resp.Again != "":
+				last, repeated = errors.New(resp.Again), repeated || resp.Uncertain
+			default:
 				res := resp.Result.decode()
 				res.Err = resp.Err.decode()
-				return res, res.Err
-			default:
-				last = fmt.Errorf("broker %d does not lead the metadata log", to)
+				return res, repeated, res.Err
 			}
 		}
-		timer := time.NewTimer(retryPause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return cluster.Result{}, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
+		if !pause(ctx, retryPause) {
+			return cluster.Result{}, repeated, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
 		}
 	}
 }
 
-func (c *Client) ask(ctx context.Context, to cluster.BrokerID, req request, session bool) (response, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(30 * time.Second)
-	}
+// ask makes one attempt.
+func (c *Client) ask(ctx context.Context, to cluster.BrokerID, req request, from *pool) (response, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.AttemptTimeout)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
 	req.TimeoutMillis = max(1, time.Until(deadline).Milliseconds())
 	if to == c.o.Self && c.o.Local != nil {
-		return c.o.Local.handle(ctx, req), nil
+		hello := c.o.Hello(peer.KindController, to)
+		return c.o.Local.answer(ctx, caller{broker: c.o.Self, incarnation: hello.Incarnation, conn: localConn}, req), nil
 	}
-	conn, err := c.conn(ctx, to, session)
+	conn, err := c.connect(ctx, to, from)
 	if err != nil {
 		return response{}, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	var resp response
-	if err = writeMessage(conn, req, deadline); err == nil {
-		err = readMessage(conn, &resp, deadline)
-	}
-	c.release(conn, session, err == nil && stop())
+	resp, err := c.exchange(ctx, conn, req, deadline)
+	from.give(conn, err == nil)
 	return resp, err
 }
 
-// conn takes an idle connection to the broker or dials one.
-func (c *Client) conn(ctx context.Context, to cluster.BrokerID, session bool) (*clientConn, error) {
-	if conn := c.take(to, session); conn != nil {
+// exchange sends a request and awaits the answer, but only for as long as the
+// asked broker is believed to lead: one that was cut off may never answer.
+func (c *Client) exchange(ctx context.Context, conn *pooled, req request, deadline time.Time) (response, error) {
+	done := make(chan struct{})
+	outdated := make(chan bool, 1)
+	go func() {
+		over := c.outdated(ctx, conn.to, done)
+		if over {
+			_ = conn.Close() // wakes the exchange
+		}
+		outdated <- over
+	}()
+	var resp response
+	err := writeMessage(conn, req, deadline)
+	if err == nil {
+		err = readMessage(conn, &resp, deadline)
+	}
+	close(done)
+	if <-outdated && err == nil {
+		err = net.ErrClosed // the answer just came, and the connection is gone
+	}
+	if err != nil {
+		return response{}, fmt.Errorf("ask controller %d: %w", conn.to, err)
+	}
+	return resp, nil
+}
+
+// outdated waits until there is no point in waiting for the broker's answer any
+// more, and reports false if it came first.
+func (c *Client) outdated(ctx context.Context, to cluster.BrokerID, done <-chan struct{}) bool {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return false
+		case <-ctx.Done():
+			return true
+		case <-ticker.C:
+			if now := c.o.Leader(); now != to && now != cluster.NoBroker {
+				return true
+			}
+		}
+	}
+}
+
+// connect takes a kept connection to the broker or dials one.
+func (c *Client) connect(ctx context.Context, to cluster.BrokerID, from *pool) (*pooled, error) {
+	if conn := from.take(to); conn != nil {
 		return conn, nil
 	}
 	for _, p := range c.o.Peers {
@@ -191,49 +239,7 @@ func (c *Client) conn(ctx context.Context, to cluster.BrokerID, session bool) (*
 		if err != nil {
 			return nil, err
 		}
-		return &clientConn{conn, to}, nil
+		return &pooled{Conn: conn, to: to}, nil
 	}
 	return nil, fmt.Errorf("controller %d is not among the peers", to)
-}
-
-// take returns a kept connection to the broker, and closes those to others.
-func (c *Client) take(to cluster.BrokerID, session bool) *clientConn {
-	if session {
-		conn := c.session
-		c.session = nil
-		if conn == nil || conn.to == to {
-			return conn
-		}
-		_ = conn.Close()
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.idle) > 0 {
-		conn := c.idle[len(c.idle)-1]
-		c.idle = c.idle[:len(c.idle)-1]
-		if conn.to == to {
-			return conn
-		}
-		_ = conn.Close()
-	}
-	return nil
-}
-
-func (c *Client) release(conn *clientConn, session, sound bool) {
-	if !sound {
-		_ = conn.Close()
-		return
-	}
-	if session {
-		c.session = conn
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.idle) >= maxIdleConns {
-		_ = conn.Close()
-		return
-	}
-	c.idle = append(c.idle, conn)
 }

@@ -1,182 +1,136 @@
 package controller
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 )
 
-// session is what the controller remembers of a broker between heartbeats. It
-// is soft: a new controller starts with none.
-type session struct {
-	epoch     cluster.BrokerEpoch
-	heardAt   time.Time
-	applied   uint64
-	fsyncAge  time.Duration
-	failed    []cluster.TopicPartition
-	suspectAt time.Time // its connection ended; zero while it has one
-}
+const (
+	// maxMoves bounds the leaderships that one command moves.
+	maxMoves = 1000
+	// planInterval is the least time between two looks at all partitions, unless
+	// a disk hangs.
+	planInterval = 500 * time.Millisecond
+)
 
-// plan is the state that decisions are made from. It is pure: the time and the
-// image are arguments.
-type plan struct {
-	sessionTimeout time.Duration
-	slowFsync      time.Duration
+// planner decides which leaderships move. It is pure: the time, the image and
+// the brokers' health are arguments.
+type planner struct {
+	// slowFsync is the age of a sync from which a disk counts as hanging.
+	slowFsync time.Duration
+	// rebalanceAfter is how long a preferred replica must have been fit to lead
+	// before it is given the lead back.
 	rebalanceAfter time.Duration
-	sessions       map[cluster.BrokerID]*session
-	// preferredSince is since when a partition could be led by its preferred
-	// replica and is not.
-	preferredSince map[cluster.TopicPartition]time.Time
+
+	// since is when a partition's preferred replica became fit to lead; it is
+	// forgotten as soon as it is not, so that a flapping one never gets there.
+	since map[cluster.TopicPartition]time.Time
+	// plannedAt and seen are when, and from which image, the last plan was made;
+	// quiet says that nothing was to be done or waited for in it.
+	plannedAt time.Time
+	seen      *cluster.Image
+	quiet     bool
 }
 
-// decide returns what has to change at this moment.
-func (p *plan) decide(now time.Time, img *cluster.Image) []cluster.Command {
-	var cmds []cluster.Command
-	for _, b := range img.Brokers() {
-		s := p.sessions[b.ID]
-		if s == nil || s.epoch > b.Epoch {
-			continue // not judged before it was heard of or probed
-		}
-		switch silent := now.Sub(s.heardAt); {
-		case !b.Fenced && silent > p.sessionTimeout:
-			cmds = append(cmds, cluster.FenceBroker{ID: b.ID, Epoch: b.Epoch, Reason: "no heartbeat for " + silent.Round(time.Millisecond).String()})
-		case b.Fenced && s.epoch == b.Epoch && s.applied >= uint64(b.Epoch) && silent < p.sessionTimeout/2: // K34
-			cmds = append(cmds, cluster.UnfenceBroker{ID: b.ID, Epoch: b.Epoch})
-		}
-		if len(s.failed) > 0 && s.epoch == b.Epoch {
-			if bad := stillCounted(img, b.ID, s.failed); len(bad) > 0 {
-				cmds = append(cmds, cluster.FailReplicas{ID: b.ID, Epoch: b.Epoch, Partitions: bad})
-			}
-		}
-	}
-	if moves := p.slowDisks(img); len(moves) > 0 {
-		cmds = append(cmds, cluster.ElectLeaders{Changes: moves, Reason: "the leader's disk is slow"})
-	}
-	if moves := p.preferred(now, img); len(moves) > 0 {
-		cmds = append(cmds, cluster.ElectLeaders{Changes: moves, Reason: "preferred leader"})
-	}
-	return cmds
+func newPlanner(slowFsync, rebalanceAfter time.Duration) *planner {
+	return &planner{slowFsync: slowFsync, rebalanceAfter: rebalanceAfter, since: map[cluster.TopicPartition]time.Time{}}
 }
 
-// stillCounted are the failed replicas that are in an ISR or ELR.
-func stillCounted(img *cluster.Image, id cluster.BrokerID, failed []cluster.TopicPartition) []cluster.TopicPartition {
-	var bad []cluster.TopicPartition
-	for _, tp := range failed {
-		if _, part, ok := img.Partition(tp); ok && (part.InISR(id) || part.InELR(id)) {
-			bad = append(bad, tp)
-		}
+// plan returns the leaderships to move away from hanging disks and those to
+// give back to preferred replicas.
+func (p *planner) plan(now time.Time, img *cluster.Image, s *sessions) []cluster.Command {
+	slow := p.slow(img, s)
+	if len(slow) == 0 && ((p.quiet && p.seen == img) || now.Sub(p.plannedAt) < planInterval) {
+		return nil
 	}
-	return bad
-}
-
-// maxMoves bounds the leaderships that one command moves.
-const maxMoves = 1000
-
-// slowDisks moves leaderships away from brokers whose disk hangs (§3.6).
-func (p *plan) slowDisks(img *cluster.Image) []cluster.LeaderChange {
-	slow := func(id cluster.BrokerID) bool {
-		s := p.sessions[id]
-		return s != nil && s.fsyncAge > p.slowFsync
-	}
-	var moves []cluster.LeaderChange
+	behind := behind(img, s)
+	since := map[cluster.TopicPartition]time.Time{}
+	var away, back []cluster.LeaderChange
 	for _, t := range img.Topics() {
 		for i, part := range t.Partitions {
-			if part.Leader == cluster.NoBroker || !slow(part.Leader) || len(moves) == maxMoves {
+			tp := t.TopicPartition(i)
+			if part.Leader == cluster.NoBroker {
 				continue
 			}
-			for _, id := range part.ISR {
-				if b, ok := img.Broker(id); ok && id != part.Leader && b.Eligible() && !slow(id) {
-					moves = append(moves, cluster.LeaderChange{TP: t.TopicPartition(i), PartitionEpoch: part.PartitionEpoch, Leader: id})
-					break
+			if slow[part.Leader] {
+				if to := successor(img, part, slow); to != cluster.NoBroker {
+					away = append(away, cluster.LeaderChange{TP: tp, PartitionEpoch: part.PartitionEpoch, Leader: to})
+				}
+				continue
+			}
+			if !fit(img, part, slow, behind) {
+				continue
+			}
+			since[tp] = now
+			if was, ok := p.since[tp]; ok {
+				since[tp] = was
+			}
+			if now.Sub(since[tp]) >= p.rebalanceAfter {
+				back = append(back, cluster.LeaderChange{TP: tp, PartitionEpoch: part.PartitionEpoch, Leader: part.Preferred()})
+			}
+		}
+	}
+	p.since, p.plannedAt, p.seen, p.quiet = since, now, img, len(since)+len(behind)+len(slow) == 0
+	return append(chunks(away, "the leader's disk hangs"), chunks(back, "preferred leader")...)
+}
+
+// slow is the brokers whose disk hangs (§3.6 of the protocol).
+func (p *planner) slow(img *cluster.Image, s *sessions) map[cluster.BrokerID]bool {
+	var slow map[cluster.BrokerID]bool
+	for _, b := range img.Brokers() {
+		if one := s.of[b.ID]; one != nil && one.beat.OldestFsyncAge > p.slowFsync {
+			if slow == nil {
+				slow = map[cluster.BrokerID]bool{}
+			}
+			slow[b.ID] = true
+		}
+	}
+	return slow
+}
+
+// behind is the brokers that still catch up with some partition: leading more
+// would slow them down, and their clients with them. What failed does not
+// count, as it may stay so.
+func behind(img *cluster.Image, s *sessions) map[cluster.BrokerID]bool {
+	behind := map[cluster.BrokerID]bool{}
+	for _, t := range img.Topics() {
+		for i, part := range t.Partitions {
+			for _, id := range part.Replicas {
+				if part.InISR(id) || behind[id] {
+					continue
+				}
+				if one := s.of[id]; one == nil || !slices.Contains(one.beat.FailedReplicas, t.TopicPartition(i)) {
+					behind[id] = true
 				}
 			}
 		}
 	}
-	return moves
+	return behind
 }
 
-// preferred gives leaderships back to preferred replicas that have been in
-// sync, and able to lead, for a while (K32).
-func (p *plan) preferred(now time.Time, img *cluster.Image) []cluster.LeaderChange {
-	var moves []cluster.LeaderChange
-	waiting := map[cluster.TopicPartition]time.Time{}
-	for _, t := range img.Topics() {
-		for i, part := range t.Partitions {
-			want := part.Preferred()
-			b, ok := img.Broker(want)
-			if part.Leader == want || part.Leader == cluster.NoBroker || !part.InISR(want) || !ok || !b.Eligible() {
-				continue
-			}
-			tp := t.TopicPartition(i)
-			since, ok := p.preferredSince[tp]
-			if !ok {
-				since = now
-			}
-			waiting[tp] = since
-			if now.Sub(since) >= p.rebalanceAfter && len(moves) < maxMoves {
-				moves = append(moves, cluster.LeaderChange{TP: tp, PartitionEpoch: part.PartitionEpoch, Leader: want})
-			}
+// successor is the in-sync member that takes over from a hanging disk.
+func successor(img *cluster.Image, part *cluster.Partition, slow map[cluster.BrokerID]bool) cluster.BrokerID {
+	for _, id := range part.ISR {
+		if b, ok := img.Broker(id); ok && id != part.Leader && b.Eligible() && !slow[id] {
+			return id
 		}
 	}
-	p.preferredSince = waiting
-	return moves
+	return cluster.NoBroker
 }
 
-// place assigns replicas to brokers: leaders round robin from start on, the
-// other replicas of a partition on brokers that follow, a rack at most once
-// before any rack is used again.
-func place(brokers []*cluster.Broker, partitions, factor, start int) [][]cluster.BrokerID {
-	ring := interleave(brokers)
-	all := make([][]cluster.BrokerID, 0, partitions)
-	for p := range partitions {
-		first := (start + p) % len(ring)
-		// The followers' order shifts after each turn of the ring, so that the
-		// loss of one broker spreads over all others.
-		shift := 1 + (p/len(ring))%max(1, len(ring)-1)
-		all = append(all, replicasFrom(ring, first, shift, factor))
-	}
-	return all
+// fit reports whether the preferred replica should lead and does not (K32).
+func fit(img *cluster.Image, part *cluster.Partition, slow, behind map[cluster.BrokerID]bool) bool {
+	id := part.Preferred()
+	b, ok := img.Broker(id)
+	return ok && id != part.Leader && b.Eligible() && part.InISR(id) && !slow[id] && !behind[id]
 }
 
-func replicasFrom(ring []*cluster.Broker, first, shift, factor int) []cluster.BrokerID {
-	order := []*cluster.Broker{ring[first]}
-	for i := range len(ring) - 1 {
-		order = append(order, ring[(first+1+(shift-1+i)%(len(ring)-1))%len(ring)])
+func chunks(moves []cluster.LeaderChange, reason string) []cluster.Command {
+	var cmds []cluster.Command
+	for some := range slices.Chunk(moves, maxMoves) {
+		cmds = append(cmds, cluster.ElectLeaders{Changes: some, Reason: reason})
 	}
-	var replicas []cluster.BrokerID
-	used := map[string]int{}
-	for turn := 0; len(replicas) < factor; turn++ {
-		for _, b := range order {
-			if len(replicas) < factor && !slices.Contains(replicas, b.ID) && (b.Rack == "" || used[b.Rack] <= turn) {
-				used[b.Rack]++
-				replicas = append(replicas, b.ID)
-			}
-		}
-	}
-	return replicas
-}
-
-// interleave orders brokers so that neighbours are in different racks where
-// that is possible.
-func interleave(brokers []*cluster.Broker) []*cluster.Broker {
-	byRack := map[string][]*cluster.Broker{}
-	var racks []string
-	for _, b := range brokers {
-		if _, ok := byRack[b.Rack]; !ok {
-			racks = append(racks, b.Rack)
-		}
-		byRack[b.Rack] = append(byRack[b.Rack], b)
-	}
-	slices.SortFunc(racks, func(a, b string) int { return cmp.Or(cmp.Compare(len(byRack[b]), len(byRack[a])), cmp.Compare(a, b)) })
-	var ring []*cluster.Broker
-	for i := 0; len(ring) < len(brokers); i++ {
-		for _, rack := range racks {
-			if i < len(byRack[rack]) {
-				ring = append(ring, byRack[rack][i])
-			}
-		}
-	}
-	return ring
+	return cmds
 }

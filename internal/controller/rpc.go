@@ -12,33 +12,65 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 )
 
-// A request or a response on a controller connection:
+// A request or an answer on a controller connection:
 //
 //	 0            4
-//	+------------+------- ... ------+
-//	| Length u32 | JSON of an object |
-//	+------------+------- ... ------+
+//	+------------+-------- ... ------+
+//	| Length     | JSON of an object |
+//	+------------+-------- ... ------+
 //
-// One request is answered before the next is read.
+// The length is big-endian and counts the JSON only. A request is answered
+// before the next is read. Fields are only ever added.
 
 // maxMessageBytes bounds a message; the largest are assignments of big topics.
 const maxMessageBytes = 16 << 20
 
-// request is one call. Exactly one field besides Timeout is set.
+// request is one call. Exactly one field besides TimeoutMillis is set.
 type request struct {
 	// TimeoutMillis is how long the caller waits.
 	TimeoutMillis int64           `json:"timeout_ms"`
 	Command       json.RawMessage `json:"command,omitempty"` // cluster.Encode
 	Heartbeat     *Heartbeat      `json:"heartbeat,omitempty"`
-	Create        *TopicSpec      `json:"create,omitempty"`
+	Create        *createRequest  `json:"create,omitempty"`
+}
+
+// createRequest asks for a topic under an id that the caller chose.
+type createRequest struct {
+	ID   cluster.UUID `json:"id"`
+	Spec TopicSpec    `json:"spec"`
+}
+
+// Heartbeat is what a broker reports of itself, twice a second.
+type Heartbeat struct {
+	Broker cluster.BrokerID `json:"broker"`
+	// Epoch is the broker's registration, zero while it does not see it yet.
+	Epoch cluster.BrokerEpoch `json:"epoch"`
+	// AppliedIndex is the newest image that its replicas act on.
+	AppliedIndex uint64 `json:"applied_index"`
+	// WantFence asks to be fenced: the broker cannot serve, but lives.
+	WantFence bool `json:"want_fence,omitempty"`
+	// OldestFsyncAge is how long a sync of its disk has been under way.
+	OldestFsyncAge time.Duration `json:"oldest_fsync_age_ns,omitempty"`
+	// FailedReplicas do not serve: their log is damaged.
+	FailedReplicas []cluster.TopicPartition `json:"failed_replicas,omitempty"`
+	// NoLeaderStream lists the partitions that this broker follows without
+	// hearing from their leader. It is carried for the operator; nothing is
+	// decided by it yet.
+	NoLeaderStream []cluster.TopicPartition `json:"no_leader_stream,omitempty"`
 }
 
 // response answers a request.
 type response struct {
+	// NotController says that the broker does not act as the controller, and
+	// Leader who might.
 	NotController bool             `json:"not_controller,omitempty"`
-	Leader        cluster.BrokerID `json:"leader,omitempty"` // with NotController, or NoBroker
-	Err           *wireError       `json:"err,omitempty"`
-	Result        wireResult       `json:"result"`
+	Leader        cluster.BrokerID `json:"leader,omitempty"`
+	// Again is why the same request should be sent again, a little later, and
+	// Uncertain that it may have been carried out nevertheless.
+	Again     string     `json:"again,omitempty"`
+	Uncertain bool       `json:"uncertain,omitempty"`
+	Err       *wireError `json:"err,omitempty"`
+	Result    wireResult `json:"result"`
 }
 
 // wireResult is a cluster.Result.
@@ -56,29 +88,33 @@ type wireError struct {
 	Text  string `json:"text"`
 }
 
-// causes are the refusals that keep their identity on the wire. The texts are
-// part of the protocol.
-var causes = []struct {
+// cause is a refusal that keeps its identity on the wire.
+type cause struct {
 	name string
 	err  error
-}{
-	{"topic_exists", cluster.ErrTopicExists},
-	{"unknown_topic", cluster.ErrUnknownTopic},
-	{"invalid_topic", cluster.ErrInvalidTopic},
-	{"unknown_broker", cluster.ErrUnknownBroker},
-	{"stale_broker_epoch", cluster.ErrStaleBrokerEpoch},
-	{"duplicate_broker", cluster.ErrDuplicateBroker},
-	{"fenced_leader_epoch", cluster.ErrFencedLeaderEpoch},
-	{"unknown_leader_epoch", cluster.ErrUnknownLeaderEpoch},
-	{"invalid_update_version", cluster.ErrInvalidUpdateVersion},
-	{"ineligible_replica", cluster.ErrIneligibleReplica},
-	{"not_leader", cluster.ErrNotLeader},
-	{"invalid_config", cluster.ErrInvalidConfig},
-	{"invalid_request", cluster.ErrInvalidRequest},
-	{"invalid_replica_assignment", cluster.ErrInvalidReplicaAssignment},
-	{"invalid_replication_factor", cluster.ErrInvalidReplicationFactor},
-	{"invalid_partitions", cluster.ErrInvalidPartitions},
-	{"cluster_initialized", cluster.ErrClusterInitialized},
+}
+
+// causes lists them. The names are part of the protocol.
+func causes() []cause {
+	return []cause{
+		{"topic_exists", cluster.ErrTopicExists},
+		{"unknown_topic", cluster.ErrUnknownTopic},
+		{"invalid_topic", cluster.ErrInvalidTopic},
+		{"unknown_broker", cluster.ErrUnknownBroker},
+		{"stale_broker_epoch", cluster.ErrStaleBrokerEpoch},
+		{"duplicate_broker", cluster.ErrDuplicateBroker},
+		{"fenced_leader_epoch", cluster.ErrFencedLeaderEpoch},
+		{"unknown_leader_epoch", cluster.ErrUnknownLeaderEpoch},
+		{"invalid_update_version", cluster.ErrInvalidUpdateVersion},
+		{"ineligible_replica", cluster.ErrIneligibleReplica},
+		{"not_leader", cluster.ErrNotLeader},
+		{"invalid_config", cluster.ErrInvalidConfig},
+		{"invalid_request", cluster.ErrInvalidRequest},
+		{"invalid_replica_assignment", cluster.ErrInvalidReplicaAssignment},
+		{"invalid_replication_factor", cluster.ErrInvalidReplicationFactor},
+		{"invalid_partitions", cluster.ErrInvalidPartitions},
+		{"cluster_initialized", cluster.ErrClusterInitialized},
+	}
 }
 
 // remoteError is an error that the controller answered with.
@@ -87,7 +123,10 @@ type remoteError struct {
 	cause error
 }
 
+// Error is the text that the controller sent.
 func (e *remoteError) Error() string { return e.text }
+
+// Unwrap is the sentinel that the controller named, or nil.
 func (e *remoteError) Unwrap() error { return e.cause }
 
 func encodeError(err error) *wireError {
@@ -95,7 +134,7 @@ func encodeError(err error) *wireError {
 		return nil
 	}
 	w := &wireError{Text: err.Error()}
-	for _, c := range causes {
+	for _, c := range causes() {
 		if errors.Is(err, c.err) {
 			w.Cause = c.name
 			break
@@ -110,7 +149,7 @@ func (w *wireError) decode() error {
 	if w == nil {
 		return nil
 	}
-	for _, c := range causes {
+	for _, c := range causes() {
 		if c.name == w.Cause {
 			return &remoteError{w.Text, c.err}
 		}
@@ -138,38 +177,44 @@ func (w wireResult) decode() cluster.Result {
 func writeMessage(conn net.Conn, v any, deadline time.Time) error {
 	body, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode controller message: %w", err)
 	}
 	if len(body) > maxMessageBytes {
-		return fmt.Errorf("message of %d bytes, limit %d", len(body), maxMessageBytes)
+		return fmt.Errorf("controller message of %d bytes, limit %d: %w", len(body), maxMessageBytes, cluster.ErrInvalidRequest)
 	}
 	if err := conn.SetWriteDeadline(deadline); err != nil {
-		return err
+		return fmt.Errorf("send controller message: %w", err)
 	}
 	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
-	_, err = conn.Write(append(frame, body...))
-	return err
+	if _, err := conn.Write(append(frame, body...)); err != nil {
+		return fmt.Errorf("send controller message: %w", err)
+	}
+	return nil
 }
 
-// readMessage receives one message by deadline.
+// readMessage receives one message by deadline. What it allocates follows what
+// has arrived, not what the length promises.
 func readMessage(conn net.Conn, v any, deadline time.Time) error {
 	if err := conn.SetReadDeadline(deadline); err != nil {
-		return err
+		return fmt.Errorf("read controller message: %w", err)
 	}
 	var head [4]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return err
+		return fmt.Errorf("read controller message: %w", err)
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n > maxMessageBytes {
-		return fmt.Errorf("message of %d bytes, limit %d", n, maxMessageBytes)
+		return fmt.Errorf("controller message of %d bytes, limit %d: %w", n, maxMessageBytes, cluster.ErrInvalidRequest)
 	}
 	body, err := io.ReadAll(io.LimitReader(conn, int64(n)))
+	if err == nil && len(body) < int(n) {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read controller message: %w", err)
 	}
-	if len(body) < int(n) {
-		return io.ErrUnexpectedEOF
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("decode controller message: %w", err)
 	}
-	return json.Unmarshal(body, v)
+	return nil
 }
