@@ -50,11 +50,11 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 		Logger:                hlog,
 	}))
 	defer func() { _ = g.Close() }() // closes the stream
-	return r.runRaft(ctx, &guardedStore{store: logs, after: r.o.StuckAfter, fail: r.stuck}, snapshots, stream, g)
+	return r.runRaft(ctx, &guardedStore{store: logs, after: r.o.StuckAfter, fail: r.stuck}, snapshots, g)
 }
 
 // runRaft is Run with the stores and the transport at hand.
-func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.SnapshotStore, stream *stream, g *gate) error {
+func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.SnapshotStore, g *gate) error {
 	notify := make(chan bool, 8)
 	config := r.config(newRaftLog(r.o.Logger), notify)
 	if err := dropCovered(logs, snapshots); err != nil {
@@ -85,7 +85,7 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 	r.handOver(m)
 	r.setMember(nil)
 	down := m.Shutdown()
-	_ = stream.Close() // wakes what waits for other members
+	_ = g.Close() // wakes what waits for other members
 	err = errors.Join(err, down.Error())
 	r.waiting.Wait()
 	for range joined { // closed when join has ended
