@@ -16,6 +16,7 @@ import (
 func startFake(t *testing.T, options Options) (*Cluster, error) {
 	t.Helper()
 	t.Setenv(fakeBroker, "serves")
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each broker, under the race detector
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	c, err := Start(ctx, options)

@@ -121,7 +121,7 @@ func (g *Globals) watch(ctx context.Context, client *admin.Client, build Build) 
 		r, err := g.once(ctx, client, build)
 		switch {
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return exit.Reported(exit.Interrupted) // which is how a watch ends
 		case err != nil:
 			g.Errorf("%v", err)
 		case redraw:
@@ -134,7 +134,7 @@ func (g *Globals) watch(ctx context.Context, client *admin.Client, build Build) 
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return exit.Reported(exit.Interrupted)
 		case <-tick.C:
 		}
 	}
