@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -161,6 +162,9 @@ type Raft struct {
 	o     Options
 	board *board
 	slots chan struct{} // bounds proposals; a slot is held until raft has answered
+	// callers is registered from the start: a member that asks whether there is
+	// a cluster is answered while this one still opens its log.
+	callers net.Listener
 
 	mu       sync.Mutex
 	raft     *raft.Raft // guarded by mu; nil while Run is not up
@@ -180,6 +184,7 @@ func NewRaft(o Options) (*Raft, error) {
 	if err := r.loadClusterID(); err != nil {
 		return nil, err
 	}
+	r.callers = o.Mux.Listener(peer.KindRaft, peerAddr(o.selfAddr()))
 	return r, nil
 }
 

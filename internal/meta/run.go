@@ -27,7 +27,7 @@ const (
 )
 
 // Run opens the directory, takes part in the metadata log until ctx ends and
-// leaves it in good order: a leader hands over first.
+// leaves it in good order: a leader hands over first. It can be called once.
 func (r *Raft) Run(ctx context.Context) (err error) {
 	logs, err := r.openLog()
 	if err != nil {
@@ -40,7 +40,7 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("open metadata snapshots: %w", err)
 	}
 	// The streams outlive ctx, so that a leader can hand over.
-	stream := newStream(context.WithoutCancel(ctx), r.o)
+	stream := newStream(context.WithoutCancel(ctx), r.o, r.callers)
 	defer stream.served.Wait()
 	g := newGate(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		ServerAddressProvider: stream,

@@ -32,11 +32,10 @@ var (
 	_ raft.ServerAddressProvider = (*stream)(nil)
 )
 
-func newStream(ctx context.Context, o Options) *stream {
+func newStream(ctx context.Context, o Options, callers net.Listener) *stream {
 	ctx, cancel := context.WithCancel(ctx)
-	addr := net.Addr(peerAddr(o.selfAddr()))
 	return &stream{
-		Listener: o.Mux.Listener(peer.KindRaft, addr),
+		Listener: callers,
 		dial: func(ctx context.Context, id cluster.BrokerID, addr string) (net.Conn, error) {
 			hello := o.Mux.Hello(peer.KindRaft, id)
 			conn, _, err := peer.Dial(ctx, peer.DialOptions{Network: o.Network, Addr: addr, Hello: hello})

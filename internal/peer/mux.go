@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -164,7 +165,11 @@ func (m *Mux) serveConn(ctx context.Context, conn net.Conn) {
 	defer m.untrack(conn)
 	remote, handler, err := m.answer(ctx, conn, full)
 	if err != nil {
-		m.o.Logger.Info("refused a peer", slog.String("remote", conn.RemoteAddr().String()), slog.String("error", err.Error()))
+		level := slog.LevelInfo
+		if errors.Is(err, io.EOF) {
+			level = slog.LevelDebug // it only wanted to know whether somebody listens
+		}
+		m.o.Logger.LogAttrs(ctx, level, "refused a peer", slog.String("remote", conn.RemoteAddr().String()), slog.String("error", err.Error()))
 		return
 	}
 	handler(ctx, remote, conn)
