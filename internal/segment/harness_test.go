@@ -31,11 +31,6 @@ func (o Options) at(m Mark) Options {
 	return o
 }
 
-func (o Options) on(fsys vfs.FS) Options {
-	o.FS = fsys
-	return o
-}
-
 func mustOpen(t testing.TB, o Options) *Log {
 	t.Helper()
 	l, err := Open(o)

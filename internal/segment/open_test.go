@@ -163,3 +163,35 @@ func TestOpenFindsDamage(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOpen takes any bytes for a log file and its index: they are refused or
+// read, but nothing panics.
+func FuzzOpen(f *testing.F) {
+	var good []byte
+	for base := range int64(4) {
+		good = append(good, batch(3*base, 3, 1, 4)...)
+	}
+	f.Add(good, []byte{}, int64(12))
+	f.Add(good[:100], encodeIndexHeader(0, 0), int64(12))
+	f.Add(good, appendIndexEntry(encodeIndexHeader(0, 0), indexEntry{offset: 3, position: 94}, indexSeed(encodeIndexHeader(0, 0))), int64(9))
+	f.Fuzz(func(t *testing.T, log, index []byte, end int64) {
+		if end < 0 {
+			return
+		}
+		disk := vfs.NewMem()
+		must(t, vfs.MkdirAllSync(disk, testDir))
+		for name, content := range map[string][]byte{fileName{}.logPath(testDir): log, fileName{}.indexPath(testDir): index} {
+			file, err := disk.Create(name)
+			must(t, err)
+			_, err = file.WriteAt(content, 0)
+			must(t, err)
+		}
+		l, err := Open(small(disk).at(Mark{End: end}))
+		if err != nil {
+			return
+		}
+		if got, err := readAll(l); err != nil && !errors.Is(err, ErrCorrupt) && len(got) > len(log) {
+			t.Errorf("%d bytes of %d, %v", len(got), len(log), err)
+		}
+	})
+}

@@ -139,16 +139,21 @@ func (q *query) chooseFrom(s *scanner) ([]byte, error) {
 		return nil, err
 	}
 	p := s.buffered()
+	return p[:q.fitting(p)], nil
+}
+
+// fitting is how many of the bytes are whole batches that the query allows.
+// What follows may be cut short, or damaged: the next read will tell.
+func (q *query) fitting(p []byte) int {
 	n, next := 0, record.Batch(p).BaseOffset()
-	for rest := p; len(rest) > 0; {
-		b, after, err := record.Next(rest)
-		// What follows may be cut short, or damaged: the next read will tell.
+	for n < len(p) {
+		b, _, err := record.Next(p[n:])
 		if err != nil || b.BaseOffset() != next || b.NextOffset() > q.limit || n > 0 && int64(n+len(b)) > q.bytes {
-			break
+			return n
 		}
-		n, next, rest = n+len(b), b.NextOffset(), after
+		n, next = n+len(b), b.NextOffset()
 	}
-	return p[:n:n], nil
+	return n
 }
 
 // walk runs fn over the batches of a segment, from the last one that the index

@@ -13,7 +13,7 @@ import (
 // at 48, 96, 144 and 180; the record at offset n has the timestamp 10 n.
 func TestRetain(t *testing.T) {
 	t.Parallel()
-	at := func(millis int64) time.Time { return time.UnixMilli(millis) }
+	at := time.UnixMilli
 	for _, tc := range []struct {
 		name        string
 		now         time.Time

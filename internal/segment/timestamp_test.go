@@ -105,3 +105,37 @@ func TestTimestampInCompressedBatch(t *testing.T) {
 		t.Errorf("%+v, %v, %v; want %+v", got, ok, err, want)
 	}
 }
+
+// TestIndexIsSynced leaves an index behind that agrees with the log in all but
+// the timestamps, and loses power after the next life has made a checkpoint.
+func TestIndexIsSynced(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	o := Options{FS: disk, Dir: testDir, IndexIntervalBytes: 150}
+	l := mustOpen(t, o)
+	add := func(l *Log, millis int64) {
+		p := record.NewBuilder(l.EndOffset()).Append(nil, []byte("value"), nil, millis).Bytes()
+		p.Stamp(l.EndOffset(), 1)
+		must(t, l.Append(p))
+	}
+	add(l, 0)
+	o.Mark = checkpoint(t, l)
+	for range 20 {
+		add(l, 0)
+	}
+	must(t, l.Flush())
+
+	disk = disk.Crash(vfs.Loss{KeepBytes: 1 << 20})
+	o.FS = disk
+	l = mustOpen(t, o)
+	for i := range int64(20) {
+		add(l, 100*(i+1))
+	}
+	o.Mark = checkpoint(t, l)
+
+	o.FS = disk.Crash(vfs.Loss{})
+	got, ok, err := mustOpen(t, o).OffsetForTimestamp(300, 21)
+	if want := (TimestampOffset{Offset: 3, TimestampMillis: 300, Epoch: 1}); got != want || !ok || err != nil {
+		t.Errorf("%+v, %v, %v; want %+v", got, ok, err, want)
+	}
+}

@@ -296,12 +296,56 @@ func TestKilledBeforeSync(t *testing.T) {
 // calls it clean.
 func TestHardenWritesAgain(t *testing.T) {
 	t.Parallel()
-	fault := vfs.NewFault(vfs.NewMem())
-	d, _, _ := mustStart(t, small(fault), 0)
-	must(t, d.append(payload(0, 10), false))
-	must(t, d.round())
-	fault.Inject(vfs.Rule{Op: vfs.OpWrite, Path: d.cur.path, Err: fs.ErrInvalid})
-	if _, _, _, err := start(small(fault), 0); !errors.Is(err, fs.ErrInvalid) || !errors.Is(err, ErrFailed) {
-		t.Errorf("replay: %v, want the failure of a second write", err)
+	for rounds := 1; rounds <= 2; rounds++ { // with and without the header
+		fault := vfs.NewFault(vfs.NewMem())
+		d, _, _ := mustStart(t, small(fault), 0)
+		for i := range rounds {
+			must(t, d.append(payload(i, 10), false))
+			must(t, d.round())
+		}
+		fault.Inject(vfs.Rule{Op: vfs.OpWrite, Path: d.cur.path, Err: fs.ErrInvalid})
+		if _, _, _, err := start(small(fault), 0); !errors.Is(err, fs.ErrInvalid) || !errors.Is(err, ErrFailed) {
+			t.Errorf("%d rounds: replay: %v, want the failure of a second write", rounds, err)
+		}
+	}
+}
+
+// TestDiesBeforeNamesAreSynced kills the process after each operation that
+// prepares files, goes on without a power loss, and only then has one: frames
+// must not be in a file whose name is lost.
+func TestDiesBeforeNamesAreSynced(t *testing.T) {
+	t.Parallel()
+	for ops := range int64(30) {
+		disk := vfs.NewMem()
+		fault := vfs.NewFault(disk)
+		fault.StopAfter(ops)
+		if d, _, _, err := start(small(fault), 0); err == nil {
+			if err := d.tend(); err != nil && !isStopped(err) {
+				t.Fatal(err)
+			}
+		}
+		d, _, _ := mustStart(t, small(disk), 0)
+		must(t, d.append(payload(0, 10), false))
+		must(t, d.commit(t.Context()))
+		_, frames, res := mustStart(t, small(disk.Crash(vfs.Loss{})), 0)
+		if len(frames) != 1 || res.Corrupt {
+			t.Errorf("died after %d operations: %d frames, %+v; want the one that was synced", ops, len(frames), res)
+		}
+	}
+}
+
+// TestFailureInTheBackground comes between the write of a round and its
+// notifications: nobody is told of it any more.
+func TestFailureInTheBackground(t *testing.T) {
+	t.Parallel()
+	d, _, _ := mustStart(t, small(vfs.NewMem()), 0)
+	must(t, d.append(payload(0, 10), true))
+	must(t, d.append(payload(1, 10), false))
+	cause := d.fail(syscall.EIO)
+	if err := d.commit(t.Context()); !errors.Is(err, cause) || d.wrote.end+d.told.end != 0 {
+		t.Errorf("commit: %v; told of %d and %d, want of nothing", err, d.wrote.end, d.told.end)
+	}
+	if d.Durable() != 0 {
+		t.Errorf("durable up to %d, want nothing", d.Durable())
 	}
 }
