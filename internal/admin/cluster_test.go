@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -377,4 +378,37 @@ func TestAdvertisedAddressesThatCannotBeReached(t *testing.T) {
 		Attempts: []Attempt{{Address: "a:1"}, {Address: "b:2", Err: net.ErrClosed}, {Address: "c:3"}},
 	}
 	expect(t, e.Advertised(), []Attempt{{Address: "b:2", Err: net.ErrClosed}})
+}
+
+func TestWaitingMeansEveryBroker(t *testing.T) {
+	t.Parallel()
+	s := newScripted(t, 3)
+	s.stop(2) // has no say
+	var late atomic.Int32
+	s.on(kmsg.Metadata, func(broker int32, _ kmsg.Request) kmsg.Response {
+		resp := s.metadata()
+		if broker == 3 && late.Add(1) <= 4 {
+			resp.Topics = nil
+		}
+		return resp
+	})
+	c, err := Open(t.Context(), Options{Seeds: s.seeds()[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.WaitTopic(t.Context(), "orders", 3, true); err != nil || late.Load() <= 4 {
+		t.Errorf("returned after %d answers of the late broker, %v", late.Load(), err)
+	}
+	late.Store(-100)
+	s.on(kmsg.Metadata, func(broker int32, _ kmsg.Request) kmsg.Response {
+		resp := s.metadata()
+		if broker == 1 || late.Add(1) > -97 {
+			resp.Topics = nil
+		}
+		return resp
+	})
+	if err := c.WaitTopicGone(t.Context(), "orders"); err != nil || late.Load() <= -97 {
+		t.Errorf("returned after %d answers of the late broker, %v", late.Load()+100, err)
+	}
 }

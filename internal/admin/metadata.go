@@ -76,15 +76,17 @@ type Problem struct {
 // spares a second question for "did you mean", and no request can create a
 // topic by asking about it.
 func (c *Client) metadata(ctx context.Context) (kadm.Metadata, error) {
-	resp, err := c.any(ctx, func() kmsg.Request {
-		req := kmsg.NewPtrMetadataRequest()
-		req.Topics = nil // all of them
-		return req
-	})
+	resp, err := c.any(ctx, wholeMetadata)
 	if err != nil {
 		return kadm.Metadata{}, c.connectError(ctx, err)
 	}
 	return metadataOf(resp.(*kmsg.MetadataResponse)), nil
+}
+
+func wholeMetadata() kmsg.Request {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = nil // all of them
+	return req
 }
 
 // metadataOf gives a response the shape of package kadm, whose own request

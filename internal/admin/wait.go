@@ -3,9 +3,12 @@ package admin
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Metadata is asked again after waitFirst, then twice as long each time up to
@@ -42,23 +45,47 @@ func (e *NotReadyError) Error() string {
 func (e *NotReadyError) Unwrap() error { return e.Err }
 
 // WaitTopic returns once every partition has a leader and, when fullISR, every
-// replica is in sync. partitions is how many to expect; below 1 means as many
-// as the cluster reports.
+// replica is in sync, as every broker that answers sees it: the next question,
+// or a producer's first, may go to any of them. partitions is how many to
+// expect; below 1 means as many as the cluster reports.
 func (c *Client) WaitTopic(ctx context.Context, name string, partitions int, fullISR bool) (Readiness, error) {
 	var have Readiness
+	ready := func(md kadm.Metadata) bool {
+		have := readiness(md.Topics[name])
+		return have.Partitions > 0 && have.Partitions >= partitions && have.Leaders == have.Partitions &&
+			(!fullISR || have.FullISR == have.Partitions)
+	}
 	err := poll(ctx, func() (bool, error) {
 		md, err := c.metadata(ctx)
-		if err != nil {
-			return false, err
-		}
 		have = readiness(md.Topics[name])
-		done := have.Partitions > 0 && have.Partitions >= partitions && have.Leaders == have.Partitions
-		return done && (!fullISR || have.FullISR == have.Partitions), nil
+		return err == nil && ready(md) && c.agree(ctx, md, ready), err
 	})
 	if err != nil && ctx.Err() != nil {
 		return have, &NotReadyError{Topic: name, Have: have, Err: ctx.Err()}
 	}
 	return have, err
+}
+
+// agreeTimeout bounds how long a broker is asked whether it agrees. One that
+// gives no answer has no say: it learns everything before it serves again.
+const agreeTimeout = time.Second
+
+// agree asks all brokers at once whether they see it the same way.
+func (c *Client) agree(ctx context.Context, md kadm.Metadata, see func(kadm.Metadata) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, agreeTimeout)
+	defer cancel()
+	var differ atomic.Bool
+	var wg sync.WaitGroup
+	for _, broker := range md.Brokers {
+		wg.Go(func() {
+			resp, err := c.ask(ctx, broker.NodeID, wholeMetadata)
+			if err == nil && !see(metadataOf(resp.(*kmsg.MetadataResponse))) {
+				differ.Store(true)
+			}
+		})
+	}
+	wg.Wait()
+	return !differ.Load()
 }
 
 // WaitBrokers returns once the cluster reports at least n brokers.
@@ -69,11 +96,12 @@ func (c *Client) WaitBrokers(ctx context.Context, n int) error {
 	})
 }
 
-// WaitTopicGone returns once no broker that is asked reports the topic.
+// WaitTopicGone returns once no broker that answers reports the topic.
 func (c *Client) WaitTopicGone(ctx context.Context, name string) error {
+	gone := func(md kadm.Metadata) bool { return !md.Topics.Has(name) }
 	return poll(ctx, func() (bool, error) {
 		md, err := c.metadata(ctx)
-		return !md.Topics.Has(name), err
+		return err == nil && gone(md) && c.agree(ctx, md, gone), err
 	})
 }
 

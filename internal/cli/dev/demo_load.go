@@ -18,6 +18,9 @@ import (
 // not elect a leader in this time is the finding.
 const lineTimeout = 20 * time.Second
 
+// maxUnderWay is how many lines may wait for their acks at once.
+const maxUnderWay = 20_000
+
 // acks collects what the brokers acknowledged, from the client's callbacks.
 type acks struct {
 	mu      sync.Mutex
@@ -27,6 +30,18 @@ type acks struct {
 	stall   time.Duration // guarded by mu; longest time between two acks since the kill
 	killed  time.Time     // guarded by mu; zero before
 	failure error         // guarded by mu; of the first line that failed
+
+	enough  int           // this many acks make a load that is under way
+	flowing chan struct{} // closed once there are enough, or one has failed
+}
+
+func newAcks(lines int) *acks {
+	// Half of the lines are sent when somebody waits for these.
+	a := &acks{acked: make([]bool, lines), enough: min(max(lines/4, 1), lines/2), flowing: make(chan struct{})}
+	if a.enough == 0 {
+		close(a.flowing)
+	}
+	return a
 }
 
 func (a *acks) done(line int, err error) {
@@ -35,6 +50,7 @@ func (a *acks) done(line int, err error) {
 	if err != nil {
 		if a.failure == nil {
 			a.failure = fmt.Errorf("line %d: %w", line+1, err)
+			a.flow()
 		}
 		return
 	}
@@ -43,7 +59,18 @@ func (a *acks) done(line int, err error) {
 		a.stall = max(a.stall, now.Sub(a.last))
 	}
 	a.acked[line], a.last = true, now
-	a.count++
+	if a.count++; a.count == a.enough && a.failure == nil {
+		a.flow()
+	}
+}
+
+// flow says that the load is under way. The caller holds mu.
+func (a *acks) flow() {
+	select {
+	case <-a.flowing:
+	default:
+		close(a.flowing)
+	}
 }
 
 func (a *acks) kill() {
@@ -70,6 +97,7 @@ func (d *demonstration) load(ctx context.Context, text text) ([]bool, error) {
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(lineTimeout),
+		kgo.MaxBufferedRecords(maxUnderWay),
 	)
 	if err != nil {
 		return nil, err
@@ -80,12 +108,18 @@ func (d *demonstration) load(ctx context.Context, text text) ([]bool, error) {
 		return nil, err
 	}
 	d.before = first
-	a := &acks{acked: make([]bool, len(text.lines))}
+	a := newAcks(len(text.lines))
 	began := time.Now()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for i, line := range text.lines {
 		if i == len(text.lines)/2 {
+			// A kill before the first ack would not be in the middle.
+			select {
+			case <-a.flowing:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
 			if err := d.kill(int(first.Leader), i, a); err != nil {
 				return nil, err
 			}
