@@ -16,6 +16,8 @@ type fileSet struct {
 	// flushing is the offset up to which a Flush is writing right now, zero if
 	// none is.
 	flushing int64
+	// segmentBytes is the size at which a file is sealed.
+	segmentBytes int64
 	// generation is that of the next file.
 	generation uint32
 	// namesDirty says that the directory was changed since its last sync.

@@ -16,10 +16,11 @@ const flushBytes = 8 << 20
 // flushPlan is a part of the log that is to be written, as it was at one
 // moment.
 type flushPlan struct {
-	batches    []record.Batch
-	generation uint32
-	active     *file
-	extent     extent // of active
+	batches      []record.Batch
+	generation   uint32
+	segmentBytes int64
+	active       *file
+	extent       extent // of active
 }
 
 // Flush writes the batches that are only in memory to segment files, without
@@ -61,7 +62,10 @@ func (l *Log) planFlush() (flushPlan, error) {
 	if l.err != nil || s.flushed >= l.span.end {
 		return flushPlan{}, l.err
 	}
-	p := flushPlan{batches: l.tail.from(s.flushed, flushBytes), generation: s.generation, active: s.active}
+	p := flushPlan{
+		batches:    l.tail.from(s.flushed, flushBytes),
+		generation: s.generation, segmentBytes: s.segmentBytes, active: s.active,
+	}
 	if p.active != nil {
 		p.extent = p.active.extent
 	}

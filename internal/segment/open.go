@@ -23,7 +23,7 @@ func Open(o Options) (*Log, error) {
 		writing: make(chan *writer, 1),
 		span:    span{start: m.Start, end: m.End},
 		epochs:  append(epochs(nil), m.Epochs...),
-		files:   fileSet{flushed: m.End, generation: m.Generation},
+		files:   fileSet{flushed: m.End, segmentBytes: o.SegmentBytes, generation: m.Generation},
 		state:   diskMark{lowest: m.End, syncedEnd: m.End, syncedGeneration: m.Generation},
 	}
 	w := newWriter(l)
@@ -67,7 +67,7 @@ func (l *Log) load(w *writer) error {
 		l.files.live = append(l.files.live, f)
 		l.span.last = last
 	}
-	if n := len(l.files.live); n > 0 && l.files.live[n-1].bytes < l.o.SegmentBytes {
+	if n := len(l.files.live); n > 0 {
 		l.files.active = l.files.live[n-1]
 	}
 	if len(remove) > 0 {

@@ -20,7 +20,8 @@ type Options struct {
 	// an empty log that starts at offset zero.
 	Mark Mark
 	// SegmentBytes is the size at which the active segment is sealed. The
-	// batch that crosses the limit still goes into the old segment.
+	// batch that crosses the limit still goes into the old segment. It can be
+	// changed with [Log.SetSegmentBytes].
 	//
 	// The default is 128 MiB.
 	SegmentBytes int64

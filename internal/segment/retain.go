@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -75,6 +76,18 @@ func (l *Log) oversized(keep Retention, below int64) int {
 		n++
 	}
 	return n
+}
+
+// SetSegmentBytes changes the size at which the active segment is sealed, from
+// the next flush on; zero or less, and more than an index can address, change
+// nothing.
+func (l *Log) SetSegmentBytes(n int64) {
+	if n <= 0 || n > math.MaxInt32 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files.segmentBytes = n
 }
 
 // SizeBytes is the size of the log, in files and in memory.

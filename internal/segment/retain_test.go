@@ -2,6 +2,7 @@ package segment
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -102,5 +103,25 @@ func TestSizes(t *testing.T) {
 	l.TrimTail(300)
 	if got := l.TailBytes(); got != 3*94 {
 		t.Errorf("tail of %d bytes, want %d", got, 3*94)
+	}
+}
+
+// TestSetSegmentBytes changes the size of segments while a log is open.
+func TestSetSegmentBytes(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, small(vfs.NewMem()))
+	fill(t, l, 10, 1)
+	must(t, l.Flush())
+	for _, n := range []int64{200, 0, -1, 1 << 40} {
+		l.SetSegmentBytes(n)
+	}
+	fill(t, l, 6, 1)
+	must(t, l.Flush())
+	bases := []int64{}
+	for _, s := range l.Segments() {
+		bases = append(bases, s.Base)
+	}
+	if got := fmt.Sprint(bases); got != "[0 30 39]" {
+		t.Errorf("segments start at %s, want the old one sealed and three batches in each new one", got)
 	}
 }

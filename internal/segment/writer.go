@@ -116,7 +116,7 @@ func (w *writer) write(p flushPlan) (pieces []*piece, err error) {
 	runBytes := 0
 	for _, b := range p.batches {
 		last := len(pieces) - 1
-		full := last < 0 || pieces[last].x.bytes+int64(runBytes) >= w.log.o.SegmentBytes
+		full := last < 0 || pieces[last].x.bytes+int64(runBytes) >= p.segmentBytes
 		if len(run) > 0 && (full || runBytes >= writeBytes) {
 			if err := w.writeRun(pieces[last], run); err != nil {
 				return pieces, err
