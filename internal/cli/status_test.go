@@ -80,7 +80,7 @@ func TestRefusedCredentialsAre3(t *testing.T) {
 		return resp, nil, true
 	})
 	run(t, append(login, "wrong")...).must(t, exit.Unreachable).says(t, "authentication failed", "--password")
-	run(t, "topic", "list", "-B", brokers, "--password", "x").must(t, exit.Failed).says(t, "without a user")
+	run(t, "topic", "list", "-B", brokers, "--password", "x").must(t, exit.Usage).says(t, "without a user")
 }
 
 func TestCheckFailedIs4(t *testing.T) {

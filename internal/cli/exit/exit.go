@@ -104,6 +104,8 @@ func Of(err error) Status {
 		return own.Status
 	}
 	switch {
+	case errors.Is(err, admin.ErrInvalidOptions):
+		return Usage
 	case errors.Is(err, admin.ErrUnreachable), errors.Is(err, admin.ErrAuthentication):
 		return Unreachable
 	case errors.Is(err, context.DeadlineExceeded):
