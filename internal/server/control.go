@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/api"
@@ -19,7 +20,10 @@ import (
 // assembleControl makes what talks to, and may be, the controller.
 func (b *broker) assembleControl(peers []meta.Peer) {
 	b.control = controller.New(controller.Options{Self: b.c.NodeID, Store: b.meta, Network: b.c.Network, Logger: b.log})
-	b.mux.Handle(peer.KindController, b.control.HandleConn)
+	b.mux.Handle(peer.KindController, func(ctx context.Context, remote peer.Hello, conn net.Conn) {
+		b.links.PeerHello(remote.From) // it is up: links to it need not wait to dial again
+		b.control.HandleConn(ctx, remote, conn)
+	})
 	b.client = controller.NewClient(controller.ClientOptions{
 		Self: b.c.NodeID, Peers: peers, Network: b.c.Network, Hello: b.mux.Hello, Leader: b.meta.Leader, Local: b.control,
 	})

@@ -65,12 +65,7 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 	raw, err := vfs.ReadFile(d.fs, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		dir, err := cluster.NewUUID(rand.Reader)
-		if err != nil {
-			return false, err
-		}
-		d.id = identity{Version: identityVersion, NodeID: node, Directory: dir}
-		return false, d.store(d.id)
+		return false, d.found(node)
 	case err != nil:
 		return false, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -86,6 +81,21 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 	unclean = !d.id.CleanShutdown
 	d.id.CleanShutdown = false
 	return unclean, d.store(d.id)
+}
+
+// found gives an empty directory its identity.
+func (d *dataDir) found(node cluster.BrokerID) error {
+	for _, sub := range []string{"wal", "topics"} {
+		if _, _, err := d.fs.Stat(filepath.Join(d.path, sub)); err == nil {
+			return &StartError{fmt.Errorf("%s holds data (%s) but no %s: whose it is cannot be known", d.path, sub, identityFile), "restore " + identityFile + " from a backup, or choose an empty --data-dir"}
+		}
+	}
+	dir, err := cluster.NewUUID(rand.Reader)
+	if err != nil {
+		return err
+	}
+	d.id = identity{Version: identityVersion, NodeID: node, Directory: dir}
+	return d.store(d.id)
 }
 
 // store writes meta.json. One goroutine at a time calls it, without d.mu: every

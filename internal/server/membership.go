@@ -16,6 +16,8 @@ const (
 	heartbeatInterval = 500 * time.Millisecond
 	registerRetry     = 50 * time.Millisecond
 	callTimeout       = 2 * time.Second
+	// hungDisk is the age of a sync from which this broker asks to be fenced.
+	hungDisk = 10 * time.Second
 )
 
 // membership keeps this broker registered with the controller. It owns the
@@ -149,9 +151,10 @@ func (m *membership) heartbeat(ctx context.Context) error {
 	b := m.b
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	fsyncAge := b.storage.wal.Stats().SyncInFlight
 	beat := controller.Heartbeat{
 		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
-		OldestFsyncAge: b.storage.wal.Stats().SyncInFlight, FailedReplicas: b.table.Failed(),
+		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: b.table.Failed(),
 	}
 	err := b.client.Heartbeat(call, beat)
 	switch {

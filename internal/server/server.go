@@ -93,7 +93,7 @@ func (b *broker) assemble() error {
 	peers := b.metaPeers()
 	b.mux = peer.NewMux(peer.Options{
 		Self: c.NodeID, Incarnation: b.incarnation, Logger: b.log,
-		ClusterID:   b.dir.clusterID,
+		ClusterID:   b.clusterID,
 		BrokerEpoch: func() cluster.BrokerEpoch { return b.member.epoch() },
 	})
 	var err error
@@ -114,6 +114,15 @@ func (b *broker) assemble() error {
 	b.assembleControl(peers)
 	b.api = api.New(b.apiOptions())
 	return nil
+}
+
+// clusterID is the cluster's id as far as this broker knows, also before its
+// metadata log is replayed; empty in a new cluster.
+func (b *broker) clusterID() string {
+	if id := b.meta.ClusterID(); id != "" {
+		return id
+	}
+	return b.dir.clusterID()
 }
 
 // openStorage opens and replays the write-ahead log.
@@ -156,6 +165,7 @@ func (b *broker) metaPeers() []meta.Peer {
 
 // run starts the parts bottom up, waits, and stops them top down.
 func (b *broker) run(ctx context.Context) error {
+	limitMemory(b.c.MemoryBytes)
 	// The write-ahead log and the metadata log outlive everything that writes
 	// to them.
 	s := newStack()
@@ -216,8 +226,10 @@ func (b *broker) announce(ctx context.Context) error {
 }
 
 // reconcile applies every image to the replicas, then to the links, then shows
-// it to requests.
+// it to requests: from this process's registration on, as older ones are those
+// that the metadata log is replayed through after a restart.
 func (b *broker) reconcile(ctx context.Context) error {
+	registered := false
 	for {
 		img, changed := b.meta.Watch()
 		if id := img.ClusterID(); id != "" {
@@ -227,7 +239,10 @@ func (b *broker) reconcile(ctx context.Context) error {
 		}
 		b.table.Apply(img)
 		b.links.Apply(img)
-		b.board.publish(img)
+		if self, ok := img.Broker(b.c.NodeID); registered || ok && self.Incarnation == b.incarnation {
+			registered = true
+			b.board.publish(img)
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
