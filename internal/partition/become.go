@@ -165,6 +165,9 @@ func (r *Replica) become(img *cluster.Image, a assignment, registered bool) {
 	default:
 		r.becomeFollower(epoch)
 	}
+	if r.log != nil {
+		r.log.SetSegmentBytes(a.config.SegmentBytes)
+	}
 	r.mu.Unlock()
 	r.t.o.Wake(r.tp)
 }
