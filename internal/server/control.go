@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/api"
@@ -164,12 +165,16 @@ func (m *membership) drain(d time.Duration) {
 	}
 }
 
-// leads counts the partitions that a broker leads and shares with another.
+// leads counts the partitions that a broker leads and another could: when all
+// brokers stop at once there is nobody to wait for.
 func leads(img *cluster.Image, id cluster.BrokerID) int {
 	n := 0
 	for _, t := range img.Topics() {
 		for _, p := range t.Partitions {
-			if p.Leader == id && len(p.ISR) > 1 {
+			if p.Leader == id && slices.ContainsFunc(p.ISR, func(other cluster.BrokerID) bool {
+				b, ok := img.Broker(other)
+				return other != id && ok && b.Eligible()
+			}) {
 				n++
 			}
 		}
