@@ -1,7 +1,6 @@
 package server
 
 import (
-	"math"
 	"os"
 	"runtime/debug"
 )
@@ -10,14 +9,13 @@ import (
 // most of it is the tail of recent batches, which collections only walk past.
 const gcPercent = 400
 
-// limitMemory tells the collector about the memory budget. Buffers that the
-// budget does not count, stacks and the runtime take as much again. Whoever set
-// GOGC or GOMEMLIMIT knows better.
+// limitMemory makes the collector work harder before the heap outgrows the
+// memory budget. Whoever set GOGC or GOMEMLIMIT knows better.
 func limitMemory(budget int64) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" && budget < math.MaxInt64/2 {
-		debug.SetMemoryLimit(2 * budget)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(budget)
 	}
 }

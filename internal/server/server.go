@@ -140,7 +140,7 @@ func (b *broker) openStorage() error {
 		Self: c.NodeID, Incarnation: b.incarnation, FS: c.FS, Dir: c.DataDir, WAL: log,
 		Wake:      func(tp cluster.TopicPartition) { b.links.Wake(tp) },
 		Propose:   func(p []partition.Proposal) { b.proposer.offer(p) },
-		TailBytes: c.MemoryBytes / 2, CheckpointBytes: 4 * c.WALFileBytes, Logger: b.log,
+		TailBytes: c.MemoryBytes / 4, CheckpointBytes: 4 * c.WALFileBytes, Logger: b.log,
 	})
 	if b.storage.report, err = b.table.Recover(); err != nil {
 		return errors.Join(err, log.Close())
