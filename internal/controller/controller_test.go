@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -254,6 +256,71 @@ func TestClientFollowsTheController(t *testing.T) {
 	})
 }
 
+// TestClientTakesHints: the client's own view of the leader lags.
+func TestClientTakesHints(t *testing.T) {
+	run(t, 3, nil, func(t *testing.T, b *bed) {
+		late := NewClient(b.brokers[3].client.o)
+		late.o.Leader = func() cluster.BrokerID { return 2 }
+		defer late.Close()
+		if _, err := late.Propose(t.Context(), cluster.DeleteTopic{Name: "x"}); !errors.Is(err, cluster.ErrUnknownTopic) {
+			t.Errorf("error %v, want the answer of broker 1", err)
+		}
+	})
+}
+
+// TestDeposedInTheMiddle has the leader lose its office between the request and
+// the proposal.
+func TestDeposedInTheMiddle(t *testing.T) {
+	run(t, 3, nil, func(t *testing.T, b *bed) {
+		refused := 0
+		b.store.SetFault(func(cmd cluster.Command) (bool, error) {
+			if _, ok := cmd.(cluster.AllocateProducerIDs); ok && refused < 3 {
+				refused++
+				return false, meta.ErrNotLeader
+			}
+			return true, nil
+		})
+		two := b.brokers[2]
+		if _, err := two.client.Propose(t.Context(), cluster.AllocateProducerIDs{Broker: 2, BrokerEpoch: two.epoch(), Count: 1}); err != nil || refused != 3 {
+			t.Errorf("error %v after %d refusals, want success after 3", err, refused)
+		}
+	})
+}
+
+func TestPoolIsBounded(t *testing.T) {
+	t.Parallel()
+	p := &pool{keep: 2}
+	var far []net.Conn
+	give := func(to cluster.BrokerID, sound bool) {
+		near, other := net.Pipe()
+		far = append(far, other)
+		p.give(&pooled{Conn: near, to: to}, sound)
+	}
+	closed := func(i int) bool {
+		_ = far[i].SetReadDeadline(time.Now().Add(-time.Second))
+		_, err := far[i].Read(make([]byte, 1))
+		return errors.Is(err, io.EOF)
+	}
+	give(1, false)
+	give(1, true)
+	give(1, true)
+	give(1, true)
+	for i, want := range []bool{true, false, false, true} {
+		if closed(i) != want {
+			t.Errorf("connection %d closed %v, want %v", i, !want, want)
+		}
+	}
+	if p.take(1) == nil || p.take(2) != nil || !closed(1) {
+		t.Error("want one of broker 1, none of broker 2, and the rest closed")
+	}
+	give(1, true)
+	p.close()
+	give(1, true)
+	if !closed(4) || !closed(5) {
+		t.Error("a closed pool keeps connections")
+	}
+}
+
 func TestClientGivesUpInTime(t *testing.T) {
 	run(t, 3, nil, func(t *testing.T, b *bed) {
 		b.store.Elect(cluster.NoBroker)
@@ -293,6 +360,14 @@ func TestLostAnswersAreRepeated(t *testing.T) {
 			run(t, 3, nil, func(t *testing.T, b *bed) {
 				lose(b, applied)
 				b.topic("t", 1, 2, 3)
+				lose(b, applied)
+				spec := TopicSpec{Name: "placed", Partitions: 3, ReplicationFactor: 2}
+				if _, err := b.brokers[2].client.CreateTopic(t.Context(), spec); err != nil {
+					t.Errorf("create: %v", err)
+				}
+				if _, err := b.brokers[2].client.CreateTopic(t.Context(), spec); !errors.Is(err, cluster.ErrTopicExists) {
+					t.Errorf("create once more: error %v, want %v", err, cluster.ErrTopicExists)
+				}
 				lose(b, applied)
 				if _, err := b.brokers[2].client.Propose(t.Context(), cluster.DeleteTopic{Name: "t"}); err != nil {
 					t.Errorf("delete: %v", err)

@@ -55,12 +55,12 @@ func (p *planner) plan(now time.Time, img *cluster.Image, s *sessions) []cluster
 				continue
 			}
 			if slow[part.Leader] {
-				if to := successor(img, part, slow); to != cluster.NoBroker {
+				if to := successor(part, slow); to != cluster.NoBroker {
 					away = append(away, cluster.LeaderChange{TP: tp, PartitionEpoch: part.PartitionEpoch, Leader: to})
 				}
 				continue
 			}
-			if !fit(img, part, slow, behind) {
+			if !fit(part, slow, behind) {
 				continue
 			}
 			since[tp] = now
@@ -110,10 +110,11 @@ func behind(img *cluster.Image, s *sessions) map[cluster.BrokerID]bool {
 	return behind
 }
 
-// successor is the in-sync member that takes over from a hanging disk.
-func successor(img *cluster.Image, part *cluster.Partition, slow map[cluster.BrokerID]bool) cluster.BrokerID {
+// successor is the in-sync member that takes over from a hanging disk. Who is in
+// sync beside a leader is alive and stays (M3, M8).
+func successor(part *cluster.Partition, slow map[cluster.BrokerID]bool) cluster.BrokerID {
 	for _, id := range part.ISR {
-		if b, ok := img.Broker(id); ok && id != part.Leader && b.Eligible() && !slow[id] {
+		if id != part.Leader && !slow[id] {
 			return id
 		}
 	}
@@ -121,10 +122,9 @@ func successor(img *cluster.Image, part *cluster.Partition, slow map[cluster.Bro
 }
 
 // fit reports whether the preferred replica should lead and does not (K32).
-func fit(img *cluster.Image, part *cluster.Partition, slow, behind map[cluster.BrokerID]bool) bool {
+func fit(part *cluster.Partition, slow, behind map[cluster.BrokerID]bool) bool {
 	id := part.Preferred()
-	b, ok := img.Broker(id)
-	return ok && id != part.Leader && b.Eligible() && part.InISR(id) && !slow[id] && !behind[id]
+	return id != part.Leader && part.InISR(id) && !slow[id] && !behind[id]
 }
 
 func chunks(moves []cluster.LeaderChange, reason string) []cluster.Command {

@@ -47,6 +47,9 @@ func TestPlan(t *testing.T) {
 		}, after: after},
 		{name: "not while it catches up elsewhere", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 1, 3}), moved(0, 2), drop(1, 2, 3)}, after: after},
 		{name: "what failed elsewhere does not hold it up", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 1, 3}), moved(0, 2), drop(1, 2, 3)}, failed: ids{1}, after: after, want: []string{"0>1"}},
+		{name: "not where it failed itself", prep: []cluster.Command{topicOn(ids{2, 1, 3}, ids{1, 2, 3}), moved(1, 2), cluster.FailReplicas{
+			ID: 1, Epoch: epochOf(1), Partitions: []cluster.TopicPartition{{TopicID: cluster.UUID{9}, Partition: 1}},
+		}}, failed: ids{1}, after: after},
 		{name: "not while its disk hangs", prep: []cluster.Command{topicOn(ids{1, 2, 3}), moved(0, 2)}, slow: ids{1}, after: after},
 		{name: "not while it drains", prep: []cluster.Command{topicOn(ids{1, 2, 3}), cluster.DrainBroker{ID: 1, Epoch: epochOf(1)}}, after: after},
 		{name: "a hanging disk at once", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 3, 1}, ids{1, 3, 2})}, slow: ids{1}, want: []string{"0>2", "2>3"}},
@@ -105,6 +108,23 @@ func TestFlappingLosesItsTurn(t *testing.T) {
 		if cmds := p.plan(start.Add(time.Duration(second)*time.Second), img, s); len(cmds) > 0 {
 			t.Fatalf("planned %+v after %d s", cmds, second)
 		}
+	}
+}
+
+// TestQuietEndsWithTheImage: what was looked at once is looked at again when
+// something changed.
+func TestQuietEndsWithTheImage(t *testing.T) {
+	t.Parallel()
+	quiet := image(t, 3, topicOn([]cluster.BrokerID{1, 2, 3}))
+	moved := image(t, 3, topicOn([]cluster.BrokerID{1, 2, 3}),
+		cluster.ElectLeaders{Changes: []cluster.LeaderChange{{TP: cluster.TopicPartition{TopicID: cluster.UUID{9}}, Leader: 2}}})
+	p := newPlanner(3*time.Second, 10*time.Second)
+	start := time.Now()
+	s := newSessions(1, time.Hour, time.Second, start, quiet)
+	p.plan(start, quiet, s)
+	p.plan(start.Add(time.Second), moved, s)
+	if cmds := p.plan(start.Add(11*time.Second), moved, s); len(cmds) != 1 {
+		t.Errorf("planned %+v, want the leadership given back", cmds)
 	}
 }
 

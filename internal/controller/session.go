@@ -35,8 +35,8 @@ type session struct {
 	connected bool
 
 	probing   bool      // a dial is under way
-	nextProbe time.Time // not before
-	refusedAt time.Time // the first refusal in a row; zero for none
+	nextProbe time.Time // not before; so two refusals are probePause apart
+	refused   bool      // the last dial
 	gone      bool      // refused twice in a row
 }
 
@@ -89,14 +89,9 @@ func (s *sessions) probed(now time.Time, id cluster.BrokerID, v verdict) {
 	}
 	one.probing = false
 	one.nextProbe = now.Add(s.probePause)
-	switch {
-	case v != verdictRefused:
-		one.refusedAt = time.Time{}
-	case one.refusedAt.IsZero():
-		one.refusedAt = now
-	case now.Sub(one.refusedAt) >= s.probePause:
-		one.gone = true
-	}
+	refused := v == verdictRefused
+	one.gone = refused && one.refused
+	one.refused = refused
 }
 
 // due returns the brokers to be dialed now. Each must be answered by probed.

@@ -259,6 +259,32 @@ func TestDrainingBrokersStayFenced(t *testing.T) {
 	}
 }
 
+func TestTheControllerDoesNotProbeItself(t *testing.T) {
+	t.Parallel()
+	img := image(t, 2)
+	now := time.Now()
+	s := newSessions(1, 6*time.Second, 100*time.Millisecond, now, img)
+	if due := s.due(now, img); len(due) != 1 || due[0].ID != 2 {
+		t.Errorf("dials %+v, want broker 2", due)
+	}
+}
+
+func TestFailuresOfAnotherIncarnationMeanNothing(t *testing.T) {
+	t.Parallel()
+	img := image(t, 2, topicOn([]cluster.BrokerID{1, 2}))
+	now := time.Now()
+	s := newSessions(1, 6*time.Second, 100*time.Millisecond, now, img)
+	failed := []cluster.TopicPartition{{TopicID: cluster.UUID{9}}}
+	s.heard(now, 1, Heartbeat{Broker: 2, FailedReplicas: failed}) // does not see its registration yet
+	if cmds := s.decide(now, img); len(cmds) != 0 {
+		t.Errorf("decided %+v", cmds)
+	}
+	s.heard(now, 1, Heartbeat{Broker: 2, Epoch: epochOf(2), FailedReplicas: failed})
+	if cmds := s.decide(now, img); len(cmds) != 1 {
+		t.Errorf("decided %+v, want the replica dropped", cmds)
+	}
+}
+
 func TestReached(t *testing.T) {
 	t.Parallel()
 	img := image(t, 3, cluster.FenceBroker{ID: 3, Epoch: epochOf(3)})
