@@ -146,7 +146,7 @@ func (f *fetched) locate() {
 			p.topic = topicByName(img, name)
 		} else if p.topic, _ = img.TopicByID(p.id); p.topic != nil {
 			name = p.topic.Name
-		} else {
+		} else if f.table.informed() {
 			p.err = topicError(p.id.String(), p.index, errUnknownTopicID)
 			continue
 		}

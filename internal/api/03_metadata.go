@@ -126,8 +126,11 @@ func askedTopic(img *cluster.Image, asked *kmsg.MetadataRequestTopic, failed map
 			err = failed[*asked.Topic]
 		}
 	}
-	if topic != nil {
+	switch {
+	case topic != nil:
 		return topicMetadata(img, topic)
+	case img.Index() == 0:
+		err = errNoLeader // nothing is known yet: clients try again
 	}
 	answer := kmsg.NewMetadataResponseTopic()
 	answer.Topic, answer.TopicID = asked.Topic, asked.TopicID

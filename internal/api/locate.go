@@ -23,6 +23,9 @@ func internal(name string) bool {
 // locate finds the local replica of a partition, leading or not. A topic of nil
 // is one that the image does not know.
 func (t *Table) locate(topic *cluster.Topic, name string, index int32) (*partition.Replica, error) {
+	if topic == nil && !t.informed() {
+		return nil, topicError(name, index, partition.ErrNotReady)
+	}
 	if topic == nil || index < 0 || int(index) >= len(topic.Partitions) {
 		return nil, topicError(name, index, cluster.ErrUnknownTopic)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -15,6 +16,8 @@ type api struct {
 	key             int16
 	lowest, highest int16
 	handle          func(*Table, context.Context, *wire.Request) (wire.Reply, error)
+	// blind APIs are served before there is any metadata to answer from.
+	blind bool
 }
 
 // apis lists what is served, by key. Clients use whatever is in this table:
@@ -23,22 +26,26 @@ type api struct {
 // Produce is listed from version 0 although only 3 and later are served:
 // librdkafka takes the lowest version for a sign of what the broker can do
 // and would silently stop compressing (KAFKA-18659).
+//
+// Most wait for this broker's first metadata, which it gets when it has joined
+// the cluster: until then "unknown topic" would be a lie that clients give up
+// on, and an empty list of brokers one that they believe.
 func apis() []api {
 	return []api{
-		{0, 0, 12, (*Table).produce},
-		{1, 4, 17, (*Table).fetch},
-		{2, 1, 10, (*Table).listOffsets},
-		{3, 0, 13, (*Table).metadata},
-		{18, 0, 4, (*Table).apiVersions},
-		{19, 2, 7, (*Table).createTopics},
-		{20, 1, 6, (*Table).deleteTopics},
-		{22, 0, 5, (*Table).initProducerID},
-		{23, 2, 4, (*Table).offsetForLeaderEpoch},
-		{32, 1, 4, (*Table).describeConfigs},
-		{35, 1, 4, (*Table).describeLogDirs},
-		{55, 0, 2, (*Table).describeQuorum},
-		{60, 0, 2, (*Table).describeCluster},
-		{75, 0, 0, (*Table).describeTopicPartitions},
+		{0, 0, 12, (*Table).produce, false},
+		{1, 4, 17, (*Table).fetch, false},
+		{2, 1, 10, (*Table).listOffsets, false},
+		{3, 0, 13, (*Table).metadata, false},
+		{18, 0, 4, (*Table).apiVersions, true},
+		{19, 2, 7, (*Table).createTopics, false},
+		{20, 1, 6, (*Table).deleteTopics, false},
+		{22, 0, 5, (*Table).initProducerID, false},
+		{23, 2, 4, (*Table).offsetForLeaderEpoch, false},
+		{32, 1, 4, (*Table).describeConfigs, false},
+		{35, 1, 4, (*Table).describeLogDirs, true},
+		{55, 0, 2, (*Table).describeQuorum, true},
+		{60, 0, 2, (*Table).describeCluster, true},
+		{75, 0, 0, (*Table).describeTopicPartitions, false},
 	}
 }
 
@@ -57,12 +64,26 @@ func (t *Table) Versions(key int16) (lowest, highest int16, ok bool) {
 	return a.lowest, a.highest, ok
 }
 
+// metadataTimeout bounds how long a request waits for the first metadata.
+const metadataTimeout = 2 * time.Second
+
+// informed reports whether there is metadata to answer from.
+func (t *Table) informed() bool { return t.o.Metadata.Image().Index() > 0 }
+
 // Handle passes a request to the handler of its key. It waits for nothing but
-// room in the write buffer (see [partition.Replica.Append]).
+// room in the write buffer (see [partition.Replica.Append]) and, when the broker
+// has only just started, for metadata.
 func (t *Table) Handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	a, ok := t.find(req.Key)
 	if !ok {
 		return nil, fmt.Errorf("no handler for api key %d", req.Key) // wire asks Versions first
+	}
+	if !a.blind && !t.informed() {
+		// The connection is not read on meanwhile, as if this broker were not up:
+		// its requests keep their order. After that they get retriable errors.
+		wait, cancel := context.WithTimeout(ctx, metadataTimeout)
+		defer cancel()
+		_ = t.awaitIndex(wait, 1)
 	}
 	return a.handle(t, ctx, req)
 }
