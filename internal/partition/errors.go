@@ -23,12 +23,13 @@ var (
 	// ErrTimedOut says that the acknowledgement did not arrive before the
 	// request's deadline. The record stays and may commit later (K25).
 	ErrTimedOut = errors.New("not acknowledged by all in-sync replicas in time")
-	// ErrOffsetOutOfRange says that the offset lies below the log start or above
-	// what may be read.
+	// ErrOffsetOutOfRange says that the offset lies below the log start or beyond
+	// the leader's log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
-	// ErrOffsetNotAvailable says that a new leader does not know its high
-	// watermark well enough yet (K15, KIP-207). Retry.
-	ErrOffsetNotAvailable = errors.New("high watermark not yet known in this leader epoch")
+	// ErrOffsetNotAvailable says that the high watermark is not known well
+	// enough here: a new leader has not heard from every in-sync replica (K15,
+	// KIP-207), or a follower was not told (KIP-392). Retry.
+	ErrOffsetNotAvailable = errors.New("high watermark not yet known here")
 	// ErrFencedEpoch says that the other side is in an older leader epoch (K9).
 	ErrFencedEpoch = errors.New("older leader epoch")
 	// ErrUnknownEpoch says that the other side is in a newer leader epoch than

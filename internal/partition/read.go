@@ -42,7 +42,7 @@ type EpochEnd struct {
 }
 
 // Read serves a consumer (R14). Errors: ErrNotLeader, ErrFencedEpoch,
-// ErrUnknownEpoch, ErrOffsetOutOfRange, ErrStorage.
+// ErrUnknownEpoch, ErrOffsetOutOfRange, ErrOffsetNotAvailable, ErrStorage.
 func (r *Replica) Read(req ReadRequest) (ReadResult, error) {
 	const op = "fetch"
 	r.mu.Lock()
@@ -78,7 +78,12 @@ func (r *Replica) readable(op string, req ReadRequest) (ReadResult, error) {
 			return res, nil
 		}
 	}
-	if req.Offset < res.LogStartOffset || req.Offset > r.log.EndOffset() || (r.lead == nil && req.Offset > res.HighWatermark) {
+	if r.lead == nil && req.Offset > res.HighWatermark {
+		// The leader may well have it. Calling it out of range would make a
+		// consumer start over, one whose leader this broker was a moment ago too.
+		return res, r.fail(op, ErrOffsetNotAvailable, fmt.Sprintf("offset %d, high watermark known here %d", req.Offset, res.HighWatermark))
+	}
+	if req.Offset < res.LogStartOffset || req.Offset > r.log.EndOffset() {
 		return res, r.fail(op, ErrOffsetOutOfRange, fmt.Sprintf("offset %d, log [%d, %d)", req.Offset, res.LogStartOffset, res.HighWatermark))
 	}
 	return res, nil

@@ -272,6 +272,41 @@ func TestFailoverCutsWhatDiverges(t *testing.T) {
 	})
 }
 
+// TestFollowerReads serves what a follower knows to be committed. What it has not
+// heard of may be at the leader: that is not out of range (KIP-392).
+func TestFollowerReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, nil)
+		session := w.follow(1, 2)
+		w.follow(1, 3)
+		w.mustProduce(1, AcksLeader, batch(2, "a"))
+		if err := w.ship(1, 2, session); err != nil {
+			t.Fatal(err)
+		}
+		w.brokers[2].table.FollowHighWatermark(w.tp, session, 1)
+		tests := []struct {
+			offset int64
+			want   error
+		}{
+			{offset: 0},
+			{offset: 1},
+			{offset: 2, want: ErrOffsetNotAvailable},
+			{offset: 3, want: ErrOffsetNotAvailable},
+			{offset: -1, want: ErrOffsetOutOfRange},
+		}
+		for _, tt := range tests {
+			_, err := w.replica(2).Read(ReadRequest{
+				Offset: tt.offset, MaxBytes: 1 << 20, AllowFollower: true,
+				CurrentEpoch: cluster.NoEpoch, LastFetchedEpoch: cluster.NoEpoch,
+			})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("offset %d: error %v, want %v", tt.offset, err, tt.want)
+			}
+		}
+	})
+}
+
 // TestFollowerRefuses walks R2, R5, R6 and R7 on the follower's side.
 func TestFollowerRefuses(t *testing.T) {
 	t.Parallel()
