@@ -45,7 +45,7 @@ type AppendRequest struct {
 // ErrFencedEpoch, ErrUnknownEpoch, ErrStorage, ErrBusy, and the sequence errors
 // of package producer.
 func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, error) {
-	if err := r.t.o.WAL.Reserve(ctx, len(req.Batch)); err != nil {
+	if err := r.t.reserve(ctx, len(req.Batch)); err != nil {
 		return nil, r.reserveError("append", err)
 	}
 	r.mu.Lock()
@@ -57,6 +57,17 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 	}
 	r.t.o.Wake(r.tp)
 	return pending, nil
+}
+
+// errLowSpace is why appends are refused while reads go on.
+var errLowSpace = errors.New("disk is down to its reserve: free some space, or shorten retention")
+
+// reserve waits for room in the write buffer.
+func (t *Table) reserve(ctx context.Context, n int) error {
+	if t.lowSpace.Load() {
+		return errLowSpace
+	}
+	return t.o.WAL.Reserve(ctx, n)
 }
 
 func (r *Replica) reserveError(op string, err error) error {

@@ -130,7 +130,7 @@ func (t *Table) AppendFrom(ctx context.Context, req FollowRequest) error {
 	if err := validBatches(req.Batches); err != nil {
 		return &Error{Topic: r.topic, TP: req.TP, Op: "append as follower", Leader: cluster.NoBroker, Err: errors.Join(ErrDiverged, err)}
 	}
-	if err := t.o.WAL.Reserve(ctx, len(req.Batches)); err != nil {
+	if err := t.reserve(ctx, len(req.Batches)); err != nil {
 		return r.reserveError("append as follower", err)
 	}
 	r.mu.Lock()

@@ -42,7 +42,9 @@ type node struct {
 // acks collects what followers confirm, by session.
 type acks map[uint64]int64
 
-func (a acks) Ack(_ cluster.TopicPartition, session uint64, durableEnd, _ int64) { a[session] = durableEnd }
+func (a acks) Ack(_ cluster.TopicPartition, session uint64, durableEnd, _ int64) {
+	a[session] = durableEnd
+}
 
 // newWorld registers n brokers with one topic of one partition on all of them.
 func newWorld(t *testing.T, n int, configs map[string]string) *world {

@@ -55,13 +55,33 @@ func (t *Table) RunStorage(ctx context.Context) error {
 		case <-ctx.Done():
 			return t.finalCheckpoint()
 		case <-flush.C:
+			t.checkSpace()
 			err = t.flushAndCheckpoint(ctx)
 		case <-retention.C:
 			t.retain()
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case vfs.IsNoSpace(err):
+			t.lowSpace.Store(true) // until checkSpace finds room again
+		default:
 			return err
 		}
+	}
+}
+
+// checkSpace stops appends while the disk has less than the reserve: what is in
+// memory must still find room in segment files, or the write-ahead log could
+// never be released again. Reads go on.
+func (t *Table) checkSpace() {
+	free, err := t.o.FS.Free(t.o.Dir)
+	if err != nil {
+		return
+	}
+	low := free < uint64(t.o.ReserveBytes)
+	if t.lowSpace.Swap(low) != low {
+		t.o.Logger.Warn("disk space", slog.Bool("refusing_appends", low),
+			slog.Uint64("free_bytes", free), slog.Int64("reserve_bytes", t.o.ReserveBytes))
 	}
 }
 
@@ -118,7 +138,9 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 		if r.log == nil || r.log.TailBytes() <= keep {
 			continue
 		}
-		if err := r.log.Flush(); err != nil {
+		if err := r.log.Flush(); vfs.IsNoSpace(err) {
+			return err
+		} else if err != nil {
 			t.failReplica(r, fmt.Sprintf("flush: %v", err))
 			continue
 		}
@@ -137,6 +159,9 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	replicas := t.Replicas()
 	for _, r := range replicas {
 		mark, ok, err := r.checkpoint()
+		if vfs.IsNoSpace(err) {
+			return err
+		}
 		if err != nil {
 			t.failReplica(r, fmt.Sprintf("checkpoint: %v", err))
 			if err := t.markFailed(r.tp, err.Error()); err != nil {

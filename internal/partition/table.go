@@ -54,6 +54,10 @@ type Options struct {
 	//
 	// The default is 30 s.
 	CheckpointInterval time.Duration
+	// ReserveBytes is the free disk space below which nothing is appended.
+	//
+	// The default is twice TailBytes.
+	ReserveBytes int64
 	// Now is the clock.
 	//
 	// The default is time.Now.
@@ -71,6 +75,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Lease = cmp.Or(o.Lease, 4*time.Second)
 	o.TailBytes = cmp.Or(o.TailBytes, 64<<20)
+	o.ReserveBytes = cmp.Or(o.ReserveBytes, 2*o.TailBytes)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 128<<20)
 	o.CheckpointInterval = cmp.Or(o.CheckpointInterval, 30*time.Second)
 	if o.Now == nil {
@@ -104,6 +109,7 @@ type Table struct {
 	peerAt       sync.Map // cluster.BrokerID → *atomic.Int64
 
 	checkpoint checkpointer // owned by RunStorage
+	lowSpace   atomic.Bool  // set by RunStorage: the disk is down to its reserve
 }
 
 // appliedImage is the newest metadata this table has acted on.

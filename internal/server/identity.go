@@ -83,6 +83,35 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 	return unclean, d.store(d.id)
 }
 
+// firstFilesBytes is what the first files of both logs take, with some room to
+// write. A new data directory needs as much beyond the reserve that appends
+// leave alone.
+const firstFilesBytes = 64 << 20
+
+// checkSpace refuses a new data directory on a full disk, before anything is
+// created in it.
+func (c Config) checkSpace() error {
+	if _, _, err := c.FS.Stat(filepath.Join(c.DataDir, identityFile)); err == nil {
+		return nil
+	}
+	dir := filepath.Clean(c.DataDir)
+	for {
+		if _, isDir, err := c.FS.Stat(dir); (err == nil && isDir) || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	free, err := c.FS.Free(dir)
+	least := uint64(c.MemoryBytes)/2 + firstFilesBytes
+	if err != nil || free >= least {
+		return nil // what cannot be told is found out
+	}
+	return &StartError{
+		fmt.Errorf("no room for a data directory: %s has %d MiB free, at least %d are needed", dir, free>>20, least>>20),
+		"free some space, or choose another --data-dir",
+	}
+}
+
 // found gives an empty directory its identity.
 func (d *dataDir) found(node cluster.BrokerID) error {
 	for _, sub := range []string{"wal", "topics"} {

@@ -29,6 +29,9 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if err := c.checkSpace(); err != nil {
+		return err
+	}
 	ports, err := c.bind(ctx)
 	if err != nil {
 		return err

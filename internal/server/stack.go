@@ -38,23 +38,31 @@ func (s *stack) start(name string, run func(context.Context) error) {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = nil
 		}
-		if err != nil {
-			p.err = fmt.Errorf("%s: %w", name, err)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("%s: %w", name, err)
+		case ctx.Err() == nil:
+			err = fmt.Errorf("%s ended by itself", name)
 		}
-		if ctx.Err() == nil {
-			s.report(errors.Join(p.err, fmt.Errorf("%s ended", name)))
+		if ctx.Err() == nil && s.report(err) {
+			return // whoever takes the report has it
 		}
+		p.err = err
 	}()
 }
 
-func (s *stack) report(err error) {
+// report hands out the first failure; false if another one was first.
+func (s *stack) report(err error) bool {
 	select {
 	case s.failed <- err:
-	default: // somebody was first
+		return true
+	default:
+		return false
 	}
 }
 
-// stop ends the parts in reverse order and returns their errors.
+// stop ends the parts in reverse order and returns their errors, without the
+// one that was reported.
 func (s *stack) stop() error {
 	s.mu.Lock()
 	parts := s.parts
