@@ -249,10 +249,9 @@ func (r *Replica) failWaiters(lead *leadership, cause error, detail string) {
 }
 
 // expire finishes waiters past their deadline. The records stay (K25).
+// REQUIRES: r.mu is held and r leads.
 func (r *Replica) expire(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.lead == nil || r.lead.replicas.len()+r.lead.local.len() == 0 {
+	if r.lead.replicas.len()+r.lead.local.len() == 0 {
 		return
 	}
 	r.lead.replicas.expire(now, func() error { return r.fail("acknowledge", ErrTimedOut, r.holdingBack(now)) })

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
@@ -117,6 +119,8 @@ func (t *Table) removeTopic(topic *cluster.Topic) {
 func (t *Table) remove(r *Replica, cause error) {
 	r.transition.Lock()
 	defer r.transition.Unlock()
+	r.files.Lock()
+	defer r.files.Unlock()
 	t.mu.Lock()
 	delete(t.replicas, r.tp)
 	t.mu.Unlock()
@@ -177,9 +181,12 @@ func (r *Replica) become(img *cluster.Image, a assignment, registered bool) {
 func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 	p, now := r.meta.part, r.now()
 	if r.lead != nil && r.lead.epoch == epoch {
-		below := r.lead.state.UnderMinISR()
+		below, before := r.lead.state.UnderMinISR(), r.lead.state.ISR()
 		moved := r.lead.state.Committed(p.PartitionEpoch, p.ISR, r.meta.minISR, now)
 		r.advance(moved)
+		if after := r.lead.state.ISR(); !slices.Equal(before, after) {
+			r.noteISRChange(before, after)
+		}
 		if !below && r.lead.state.UnderMinISR() {
 			r.failWaiters(r.lead, ErrNotEnoughReplicasAfterAppend, r.missingReplicas(r.lead))
 		}
@@ -205,6 +212,16 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 	r.advance(r.lead.state.LocalSynced(r.durableEnd, now) || moved)
 	r.wakeWatchers()
 	r.t.o.Logger.Info("leading", r.attrs("epoch", int64(epoch))...)
+}
+
+// noteISRChange keeps what operators ask first: what changed, when and why.
+// REQUIRES: r.mu is held and r leads.
+func (r *Replica) noteISRChange(before, after []cluster.BrokerID) {
+	why := r.lead.proposed
+	if r.lead.proposed = ""; why == "" {
+		why = "decided by the controller"
+	}
+	r.lead.changed = fmt.Sprintf("%s: %v -> %v: %s", r.now().UTC().Format(time.RFC3339Nano), before, after, why)
 }
 
 // becomeFollower notes that another broker leads epoch. REQUIRES: r.mu and

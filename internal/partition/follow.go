@@ -245,6 +245,8 @@ func (t *Table) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, s
 	}
 	r.transition.Lock()
 	defer r.transition.Unlock()
+	r.files.Lock()
+	defer r.files.Unlock()
 	lsn, err := r.logTruncation(session, cut)
 	if err != nil {
 		return 0, err
@@ -257,7 +259,7 @@ func (t *Table) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, s
 
 // logTruncation makes the cut part of the write-ahead log first, or replay
 // would resurrect what was cut. From here on sync reports of the old bytes are
-// void. REQUIRES: r.transition is held.
+// void. REQUIRES: r.transition and r.files are held.
 func (r *Replica) logTruncation(session uint64, cut Cut) (wal.LSN, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -282,7 +284,7 @@ func (r *Replica) logTruncation(session uint64, cut Cut) (wal.LSN, error) {
 }
 
 // truncate cuts the files and rebuilds the producer windows. REQUIRES:
-// r.transition is held; the write-ahead log holds the cut.
+// r.transition and r.files are held; the write-ahead log holds the cut.
 func (r *Replica) truncate(session uint64, cut Cut) (int64, error) {
 	var err error
 	if cut.Reset {

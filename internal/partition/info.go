@@ -28,9 +28,9 @@ type Info struct {
 	LogEndOffset     int64
 	SizeBytes        int64
 	PendingAcks      int
-	Failed           string // not empty: why this replica does not serve
-	Suspended        bool   // the lease ran out
-	LastISRChange    string
+	Failed           string         // not empty: why this replica does not serve
+	Suspended        bool           // the lease ran out
+	LastISRChange    string         // of a leader: when, from what to what, and why
 	Followers        []FollowerInfo // of a leader
 	// SelfAckWaitShare and SelfAckWaitP99 are the leader's own part in recent
 	// acknowledgements, as in FollowerInfo; negative: unknown.
@@ -73,7 +73,7 @@ func (r *Replica) Info() Info {
 		info.LogStartOffset, info.LogEndOffset, info.SizeBytes = r.log.StartOffset(), r.log.EndOffset(), r.log.SizeBytes()
 	}
 	if r.lead != nil && r.failed == "" {
-		info.Leading, info.Suspended = true, r.lead.suspended
+		info.Leading, info.Suspended, info.LastISRChange = true, r.lead.suspended, r.lead.changed
 		info.ISR = slices.Clone(r.lead.state.ISR())
 		info.PendingAcks = r.lead.replicas.len() + r.lead.local.len()
 		now := r.now()

@@ -36,10 +36,8 @@ func (t *Table) Run(ctx context.Context) error {
 func (t *Table) tick(now time.Time) {
 	leased := t.since(now)-t.controllerAt.Load() < int64(t.o.Lease)
 	var proposals []Proposal
-	for _, r := range t.leaders() {
-		r.keepLease(now, leased)
-		r.expire(now)
-		if p, ok := r.propose(now); ok {
+	for _, r := range t.unordered() {
+		if p, due := r.tick(now, leased); due {
 			proposals = append(proposals, p)
 		}
 	}
@@ -48,23 +46,16 @@ func (t *Table) tick(now time.Time) {
 	}
 }
 
-// leaders returns the replicas in no particular order.
-func (t *Table) leaders() []*Replica {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	all := make([]*Replica, 0, len(t.replicas))
-	for _, r := range t.replicas {
-		all = append(all, r)
-	}
-	return all
-}
-
-// propose asks the in-sync policy. A mark that it drops can let the high
-// watermark move.
-func (r *Replica) propose(now time.Time) (p Proposal, due bool) {
+// tick keeps the lease, expires acknowledgements and asks the in-sync policy. A
+// mark that the policy drops can let the high watermark move.
+func (r *Replica) tick(now time.Time, leased bool) (p Proposal, due bool) {
 	p.TP = r.tp
 	r.withLead(func(lead *leadership) bool {
-		p.Proposal, due = lead.state.Tick(now)
+		r.keepLease(now, leased)
+		r.expire(now)
+		if p.Proposal, due = lead.state.Tick(now); due {
+			lead.proposed = p.Reason
+		}
 		return lead.state.HighWatermark() > r.highWatermark
 	})
 	return p, due
@@ -96,13 +87,9 @@ func (t *Table) heardWithin(peer cluster.BrokerID, now time.Time, d time.Duratio
 
 func (t *Table) since(now time.Time) int64 { return int64(now.Sub(t.started)) }
 
-// keepLease suspends or resumes the leadership.
+// keepLease suspends or resumes the leadership. REQUIRES: r.mu is held and r
+// leads.
 func (r *Replica) keepLease(now time.Time, leased bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.lead == nil {
-		return
-	}
 	if !leased {
 		leased = r.allInSyncHeard(now)
 	}

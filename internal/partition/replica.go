@@ -13,16 +13,19 @@ import (
 // Replica is this broker's copy of one partition. Exactly one of leading,
 // following in a session, or waiting for either is true at any time.
 //
-// Lock order: transition before mu. mu is held for memory only; no disk, socket
+// Lock order: transition, files, mu. mu is held for memory only; no disk, socket
 // or channel is waited for under it.
 type Replica struct {
 	t     *Table
 	tp    cluster.TopicPartition
 	topic string
 
-	// transition serialises role changes, truncations and removal, which may
-	// touch the disk. No request path takes it.
+	// transition serialises role changes, sessions and removal. No request path
+	// takes it.
 	transition sync.Mutex
+	// files keeps cuts and removal apart from checkpoints, which may sync for
+	// long; role changes do not wait for those.
+	files sync.Mutex
 
 	mu   sync.Mutex
 	log  *segment.Log // safe for concurrent use; appended to under mu
@@ -63,6 +66,9 @@ type leadership struct {
 	local     waiters // acks=1: released by this broker's own disk
 	notes     map[cluster.BrokerID]linkNote
 	suspended bool // lease ran out: serve nothing until it is renewed
+	// proposed is why this leader last asked for another in-sync set, and changed
+	// what last became of it.
+	proposed, changed string
 }
 
 // linkNote is what a link says of a follower without a counted session.

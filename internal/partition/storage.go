@@ -123,7 +123,7 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 	if behind >= t.o.CheckpointBytes || (behind > 0 && t.o.Now().Sub(t.checkpoint.at) >= t.o.CheckpointInterval) {
 		return t.makeCheckpoint(ctx)
 	}
-	replicas := t.leaders()
+	replicas := t.unordered()
 	var tail int64
 	for _, r := range replicas {
 		if r.log != nil {
@@ -199,11 +199,11 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	return nil
 }
 
-// checkpoint makes the replica's segments durable up to the returned mark. It
-// holds transition, so that nothing is cut meanwhile.
+// checkpoint makes the replica's segments durable up to the returned mark.
+// Nothing is cut meanwhile.
 func (r *Replica) checkpoint() (mark segment.Mark, ok bool, err error) {
-	r.transition.Lock()
-	defer r.transition.Unlock()
+	r.files.Lock()
+	defer r.files.Unlock()
 	r.mu.Lock()
 	if r.failed != "" || r.log == nil {
 		r.mu.Unlock()

@@ -138,14 +138,20 @@ func (t *Table) Get(tp cluster.TopicPartition) (*Replica, bool) {
 	return r, ok
 }
 
-// Replicas returns all local replicas, ordered by topic id and partition.
-func (t *Table) Replicas() []*Replica {
+// unordered returns all local replicas.
+func (t *Table) unordered() []*Replica {
 	t.mu.RLock()
+	defer t.mu.RUnlock()
 	all := make([]*Replica, 0, len(t.replicas))
 	for _, r := range t.replicas {
 		all = append(all, r)
 	}
-	t.mu.RUnlock()
+	return all
+}
+
+// Replicas returns all local replicas, ordered by topic id and partition.
+func (t *Table) Replicas() []*Replica {
+	all := t.unordered()
 	slices.SortFunc(all, func(a, b *Replica) int {
 		return cmp.Or(slices.Compare(a.tp.TopicID[:], b.tp.TopicID[:]), cmp.Compare(a.tp.Partition, b.tp.Partition))
 	})
