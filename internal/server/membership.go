@@ -90,10 +90,10 @@ func (m *membership) Run(ctx context.Context) error {
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {
+		_, changed := m.b.board.Watch() // before the heartbeat, so that no image is missed
 		if err := m.heartbeat(ctx); err != nil {
 			return err
 		}
-		_, changed := m.b.board.Watch()
 		self, ok := m.self()
 		settled := ok && !self.Fenced
 		select {
