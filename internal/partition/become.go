@@ -83,7 +83,8 @@ func (t *Table) topicsDir() string { return filepath.Join(t.o.Dir, "topics") }
 
 // create opens an empty log for a replica that was just placed here.
 func (t *Table) create(tp cluster.TopicPartition, topic string, segmentBytes int64) *Replica {
-	r := &Replica{t: t, tp: tp, topic: topic, maxSeenEpoch: cluster.NoEpoch, producers: producer.New()}
+	r := newReplica(t, tp)
+	r.topic = topic
 	log, err := segment.Open(segment.Options{FS: t.o.FS, Dir: t.replicaDir(tp), SegmentBytes: segmentBytes, Logger: t.o.Logger})
 	if err != nil {
 		t.o.Logger.Error("cannot create replica", append(r.attrs("dir", t.replicaDir(tp)), slog.Any("error", err))...)

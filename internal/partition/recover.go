@@ -137,7 +137,8 @@ func (rc *recovery) open(tp cluster.TopicPartition) (*Replica, error) {
 	mark := rc.marks[tp]
 	dir := t.replicaDir(tp)
 	log, err := segment.Open(segment.Options{FS: t.o.FS, Dir: dir, Logger: t.o.Logger, Mark: mark})
-	r := &Replica{t: t, tp: tp, log: log, maxSeenEpoch: cluster.NoEpoch, producers: producer.New(), highWatermark: mark.HighWatermark}
+	r := newReplica(t, tp)
+	r.log, r.highWatermark = log, mark.HighWatermark
 	switch {
 	case errors.Is(err, segment.ErrCorrupt):
 		rc.fail(tp, err.Error())

@@ -22,10 +22,10 @@ type Replica struct {
 
 	// transition serialises role changes, sessions and removal. No request path
 	// takes it.
-	transition sync.Mutex
+	transition turn
 	// files keeps cuts and removal apart from checkpoints, which may sync for
 	// long; role changes do not wait for those.
-	files sync.Mutex
+	files turn
 
 	mu   sync.Mutex
 	log  *segment.Log // safe for concurrent use; appended to under mu
@@ -47,6 +47,14 @@ type Replica struct {
 	follow       followSession         // guarded by mu; zero unless following
 	watchers     map[*Watcher]struct{} // guarded by mu
 	failed       string                // guarded by mu; why this replica does not serve
+}
+
+// newReplica returns a replica without a log.
+func newReplica(t *Table, tp cluster.TopicPartition) *Replica {
+	return &Replica{
+		t: t, tp: tp, maxSeenEpoch: cluster.NoEpoch, producers: producer.New(),
+		transition: newTurn(), files: newTurn(),
+	}
 }
 
 // assignment is what the applied metadata says of the partition.
