@@ -22,6 +22,10 @@ type fileSet struct {
 	generation uint32
 	// namesDirty says that the directory was changed since its last sync.
 	namesDirty bool
+	// namesUnsure says that an earlier process may have changed it: the next
+	// sync includes it, so that files which were removed cannot come back
+	// beside a mark that does not expect them.
+	namesUnsure bool
 }
 
 // find is the live file that holds the record at offset, or nil.

@@ -138,7 +138,8 @@ func (l *Log) Mark(lsn int64) Mark {
 }
 
 // Dirty reports whether the log has changed since the last Sync, or files were
-// repaired by Open, so that a mark taken now needs another Sync.
+// repaired by Open, so that a mark taken now needs another Sync. A move of the
+// start needs none.
 func (l *Log) Dirty() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -212,7 +213,8 @@ func (l *Log) takeDirty(m Mark) (dirty []dirtyFile, names bool, err error) {
 			f.dirtyLog, f.dirtyIndex = false, false
 		}
 	}
-	names, s.namesDirty = s.namesDirty, false
+	names = s.namesDirty || s.namesUnsure
+	s.namesDirty, s.namesUnsure = false, false
 	return dirty, names, nil
 }
 

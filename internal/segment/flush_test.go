@@ -160,6 +160,32 @@ func TestFilesStayUntilCommitted(t *testing.T) {
 	}
 }
 
+// TestRemovedFilesDoNotComeBack removes a file of a generation that later marks
+// include, starts anew before its removal is synced, lets the log grow over its
+// offsets, and loses power.
+func TestRemovedFilesDoNotComeBack(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	o := Options{FS: disk, Dir: testDir}
+	l := mustOpen(t, o)
+	fill(t, l, 10, 1)
+	checkpoint(t, l)
+	must(t, l.TruncateTo(15))
+	fill(t, l, 3, 2)
+	checkpoint(t, l)
+	must(t, l.TruncateTo(9))
+	o.Mark = checkpoint(t, l)
+	l = mustOpen(t, o)
+	fill(t, l, 5, 3)
+	o.Mark = checkpoint(t, l)
+	want, err := readAll(l)
+	must(t, err)
+	o.FS = disk.Crash(vfs.Loss{})
+	if got, err := readAll(mustOpen(t, o)); string(got) != string(want) || err != nil {
+		t.Errorf("%d bytes, %v; want %d", len(got), err, len(want))
+	}
+}
+
 // checkFiles expects nothing on disk but the live segments.
 func checkFiles(t *testing.T, name string, disk *vfs.Mem, l *Log) {
 	t.Helper()

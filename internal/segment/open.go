@@ -40,6 +40,7 @@ func (l *Log) load(w *writer) error {
 	if err != nil && !vfs.IsNotExist(err) {
 		return err
 	}
+	l.files.namesUnsure = err == nil
 	var found []fileName
 	for _, s := range names {
 		if n, ok := parseFileName(s); ok {
@@ -52,9 +53,6 @@ func (l *Log) load(w *writer) error {
 			return err
 		}
 	}
-	// The next mark may be of the same generation as what was removed: it must
-	// not come back.
-	l.files.namesDirty = len(remove) > 0
 	m := l.o.Mark
 	if m.Start < m.End && (len(keep) == 0 || keep[0].base > m.Start) {
 		return fmt.Errorf("no file holds offset %d: %w", m.Start, ErrCorrupt)
@@ -165,9 +163,14 @@ func (r *recovery) scan(from extent) error {
 func (l *Log) repairIndex(f *file, good int64, added []indexEntry) error {
 	path := f.indexPath(l.o.Dir)
 	want := indexHeaderBytes + f.entries*indexEntryBytes
-	if size, _, err := l.o.FS.Stat(path); err == nil && size == want && len(added) == 0 {
+	size, _, err := l.o.FS.Stat(path)
+	if err == nil && size == want && len(added) == 0 {
 		return nil
 	}
+	// What is only cut off is cut off again by the next Open; what is made anew
+	// should be there for it.
+	remade := len(added) > 0 || size < want
+	f.dirtyIndex, l.files.namesDirty = remade, l.files.namesDirty || remade
 	header := encodeIndexHeader(f.base, f.generation)
 	p := []byte{}
 	for _, e := range added {
@@ -188,6 +191,5 @@ func (l *Log) repairIndex(f *file, good int64, added []indexEntry) error {
 	if err == nil {
 		err = x.Truncate(want)
 	}
-	f.dirtyIndex, l.files.namesDirty = true, true
 	return errors.Join(err, x.Close())
 }

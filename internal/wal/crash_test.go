@@ -195,3 +195,42 @@ func (h *history) live(fsys vfs.FS) error {
 	}
 	return nil
 }
+
+// TestFramesThatLostTheirHeader keeps the frames of the first round in a file
+// and not its header. The next process takes the file for unused and goes on
+// from the same position: what is left of the old round must not follow the
+// new frames.
+func TestFramesThatLostTheirHeader(t *testing.T) {
+	t.Parallel()
+	const wholePage = pageBytes - frameHeaderBytes - len("000000:") // no padding behind it
+	disk := vfs.NewMem()
+	d, _, _ := mustStart(t, small(disk), 0)
+	must(t, d.append(payload(0, 3500), false))
+	must(t, d.round())
+	for i := range 3 {
+		must(t, d.append(payload(1+i, wholePage), false))
+	}
+	must(t, d.write(t.Context(), d.takeRound()))
+	if d.cur.start == 0 {
+		t.Fatal("the second round is in the first file")
+	}
+	content, err := vfs.ReadFile(disk, d.cur.path)
+	must(t, err)
+	disk = disk.Crash(vfs.Loss{})
+	f, err := disk.OpenWrite(d.cur.path)
+	must(t, err)
+	_, err = f.WriteAt(content[fileHeaderBytes:], fileHeaderBytes)
+	must(t, err)
+	must(t, f.Sync())
+
+	d, frames, _ := mustStart(t, small(disk), 0)
+	if len(frames) != 1 {
+		t.Fatalf("replayed %d frames, want 1", len(frames))
+	}
+	must(t, d.append(payload(9, wholePage), false))
+	must(t, d.round())
+	_, frames, res := mustStart(t, small(disk.Crash(vfs.Loss{})), 0)
+	if err := checkPrefix(frames, [][]byte{payload(0, 3500), payload(9, wholePage)}, 2); err != nil || res.Corrupt {
+		t.Errorf("%v, %+v", err, res)
+	}
+}

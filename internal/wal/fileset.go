@@ -53,17 +53,17 @@ func (l *Log) nextReady(size int64) (fileInfo, bool) {
 	return f, true
 }
 
-// publish appends a file to the ready ones.
-func (l *Log) publish(f fileInfo) {
+// publish appends files to the ready ones.
+func (l *Log) publish(files ...fileInfo) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.files.ready = append(l.files.ready, f)
+	l.files.ready = append(l.files.ready, files...)
 	l.state.noSpace = nil
 	notify(l.files.changed)
 }
 
 // rename gives a file that holds nothing of value its place in the order of
-// use. Its new name is on disk before a frame with the new sequence can be.
+// use. The new name must be on disk before a frame with the new sequence is.
 func (l *Log) rename(oldPath string, bytes int64) (fileInfo, error) {
 	l.mu.Lock()
 	l.files.sequence++
@@ -73,29 +73,43 @@ func (l *Log) rename(oldPath string, bytes int64) (fileInfo, error) {
 	if err := l.o.FS.Rename(oldPath, f.path); err != nil {
 		return fileInfo{}, &Error{Op: "rename", File: oldPath, Err: err}
 	}
-	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
-		return fileInfo{}, &Error{Op: "sync", File: l.o.Dir, Err: err}
-	}
 	return f, nil
 }
 
-// recycle makes a file ready to be used again, or removes it if it is of
-// another size or enough are ready.
-func (l *Log) recycle(f fileInfo) error {
+func (l *Log) syncDir() error {
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		return &Error{Op: "sync", File: l.o.Dir, Err: err}
+	}
+	return nil
+}
+
+// recycle makes files ready to be used again, and removes those that are of
+// another size or too many.
+func (l *Log) recycle(files []fileInfo) error {
 	l.mu.Lock()
-	keep := f.bytes == l.o.FileBytes && len(l.files.ready) < l.o.RecycleFiles
+	room := l.o.RecycleFiles - len(l.files.ready)
 	l.mu.Unlock()
-	if !keep {
-		if err := l.o.FS.Remove(f.path); err != nil {
-			return &Error{Op: "remove", File: f.path, Err: err}
+	var ready []fileInfo
+	for _, f := range files {
+		if f.bytes != l.o.FileBytes || len(ready) >= room {
+			if err := l.o.FS.Remove(f.path); err != nil {
+				return &Error{Op: "remove", File: f.path, Err: err}
+			}
+			continue
 		}
+		next, err := l.rename(f.path, f.bytes)
+		if err != nil {
+			return err
+		}
+		ready = append(ready, next)
+	}
+	if len(ready) == 0 {
 		return nil
 	}
-	next, err := l.rename(f.path, f.bytes)
-	if err != nil {
+	if err := l.syncDir(); err != nil {
 		return err
 	}
-	l.publish(next)
+	l.publish(ready...)
 	return nil
 }
 

@@ -60,7 +60,9 @@ func (p *preparation) step() (f fileInfo, done bool, err error) {
 	if err != nil {
 		return fileInfo{}, false, &Error{Op: "close", File: p.path, Err: err}
 	}
-	f, err = p.log.rename(p.path, p.bytes)
+	if f, err = p.log.rename(p.path, p.bytes); err == nil {
+		err = p.log.syncDir()
+	}
 	return f, err == nil, err
 }
 

@@ -128,23 +128,16 @@ func (l *Log) settle(s *scanner, end LSN) error {
 	if err := vfs.MkdirAllSync(l.o.FS, l.o.Dir); err != nil {
 		return &Error{Op: "create", File: l.o.Dir, LSN: end, Err: err}
 	}
-	// The process before may have died right after it renamed a file: frames
-	// must not go into it before its name is on disk.
-	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
-		return &Error{Op: "sync", File: l.o.Dir, LSN: end, Err: err}
-	}
 	for _, name := range l.pending.temps {
 		if err := vfs.RemoveIfExists(l.o.FS, name); err != nil {
 			return &Error{Op: "remove", File: name, LSN: end, Err: err}
 		}
 	}
 	l.mu.Lock()
-	stale := l.sortFiles(s, end)
+	idle := l.sortFiles(s, end)
 	l.mu.Unlock()
-	for _, f := range stale {
-		if err := l.recycle(f); err != nil {
-			return fmt.Errorf("settle the files of the log: %w", err)
-		}
+	if err := l.recycle(idle); err != nil {
+		return fmt.Errorf("settle the files of the log: %w", err)
 	}
 	next, ok := l.nextReady(1)
 	if !ok {
@@ -156,18 +149,13 @@ func (l *Log) settle(s *scanner, end LSN) error {
 	return l.use(next, end)
 }
 
-// sortFiles fills the set of files and returns those that need a new sequence
-// before they can be used: they may hold frames under their present one, torn
-// off or from before. REQUIRES: l.mu is held.
-func (l *Log) sortFiles(s *scanner, end LSN) (stale []fileInfo) {
-	lastUsed := -1
+// sortFiles fills the set of files and returns those that are not in use. They
+// need a new sequence before they are: one that was ready when power was lost
+// may have got frames and not its header, and these frames would be valid again
+// if the file were used from the same start. REQUIRES: l.mu is held.
+func (l *Log) sortFiles(s *scanner, end LSN) (idle []fileInfo) {
 	for i, f := range s.files {
 		l.files.sequence = max(l.files.sequence, f.sequence)
-		if f.state == headerUsed {
-			lastUsed = i
-		}
-	}
-	for i, f := range s.files {
 		empty := !s.corrupt && i == s.at && s.frames == 0 && f.start == end
 		switch {
 		case f.state == headerUsed && !empty:
@@ -175,13 +163,11 @@ func (l *Log) sortFiles(s *scanner, end LSN) (stale []fileInfo) {
 		case s.corrupt && f.state == headerDamaged:
 			f.start = end // unknown; so it is kept until a checkpoint lies behind the damage
 			l.files.used = append(l.files.used, f)
-		case f.state == headerUnused && i > lastUsed && f.bytes == l.o.FileBytes:
-			l.files.ready = append(l.files.ready, f)
 		default:
-			stale = append(stale, f)
+			idle = append(idle, f)
 		}
 	}
-	return stale
+	return idle
 }
 
 // use makes a file the one that rounds are written to.

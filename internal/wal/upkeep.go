@@ -58,8 +58,8 @@ func (u *upkeep) step() (more bool, err error) {
 	if err := u.syncBehind(); err != nil {
 		return false, err
 	}
-	if f, ok := u.takeReleased(); ok {
-		return true, u.log.recycle(f)
+	if released := u.takeReleased(); len(released) > 0 {
+		return true, u.log.recycle(released)
 	}
 	more, err = u.prepare()
 	if vfs.IsNoSpace(err) {
@@ -113,17 +113,14 @@ func (u *upkeep) syncBehind() error {
 	return f.Close()
 }
 
-// takeReleased takes a file that is no longer needed.
-func (u *upkeep) takeReleased() (fileInfo, bool) {
+// takeReleased takes the files that are no longer needed.
+func (u *upkeep) takeReleased() []fileInfo {
 	s := &u.log.files
 	u.log.mu.Lock()
 	defer u.log.mu.Unlock()
-	if len(s.released) == 0 {
-		return fileInfo{}, false
-	}
-	f := s.released[0]
-	s.released = s.released[1:]
-	return f, true
+	released := s.released
+	s.released = nil
+	return released
 }
 
 // prepare does a step towards the next spare file. If Run waits for one, it
