@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"time"
@@ -71,13 +72,13 @@ func (p *memPair) carry(from, to string, src, dst net.Conn) {
 	p.lanesLeft.Add(1)
 	p.n.pumps.Go(func() { // collect
 		defer close(packets)
+		buf := make([]byte, memChunk)
 		for {
-			buf := make([]byte, memChunk)
 			size, err := src.Read(buf)
 			if size > 0 {
 				latency, _ := p.n.state(from, to)
 				select {
-				case packets <- memPacket{data: buf[:size], due: time.Now().Add(latency)}:
+				case packets <- memPacket{data: bytes.Clone(buf[:size]), due: time.Now().Add(latency)}:
 				case <-delivered:
 					return
 				}
