@@ -47,8 +47,8 @@ func (c *Cluster) start(b *broker) {
 		NodeID: b.id, DataDir: "data", MetadataDir: filepath.Join(c.o.Dir, host(b.id)),
 		Listen: host(b.id) + ":9092", PeerListen: host(b.id) + ":9192", HTTPListen: server.HTTPOff,
 		Peers: c.peers(), InsecurePeers: true,
-		MemoryBytes: c.o.MemoryBytes, WALFileBytes: c.o.WALFileBytes,
-		Ready: &p.ready, Logger: c.o.Logger.With(slog.Int("broker", int(b.id))),
+		WALFileBytes: c.o.WALFileBytes,
+		Ready:        &p.ready, Logger: c.o.Logger.With(slog.Int("broker", int(b.id))),
 		FS: p.mount, Network: p.port,
 	}
 	b.process, b.up = p, true

@@ -37,10 +37,6 @@ type Options struct {
 	//
 	// The default is 1 ms.
 	Sync time.Duration
-	// MemoryBytes is each broker's budget.
-	//
-	// The default is 32 MiB.
-	MemoryBytes int64
 	// WALFileBytes is the size of the files of the write-ahead logs, small so
 	// that tests see them change.
 	//
@@ -54,7 +50,6 @@ func (o Options) withDefaults() Options {
 	o.Brokers = cmp.Or(o.Brokers, 3)
 	o.Latency = cmp.Or(o.Latency, 500*time.Microsecond)
 	o.Sync = cmp.Or(o.Sync, time.Millisecond)
-	o.MemoryBytes = cmp.Or(o.MemoryBytes, 32<<20)
 	o.WALFileBytes = cmp.Or(o.WALFileBytes, 256<<10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
