@@ -158,6 +158,9 @@ func (w *terminals) open(t *testing.T, id int) {
 			s.err = errors.Join(s.broker.Kill(0), s.broker.Close(context.WithoutCancel(t.Context())))
 		}
 		harness.Report(t, s.err)
+		if s.broker != nil {
+			harness.CheckLogs(t, s.broker)
+		}
 	})
 }
 

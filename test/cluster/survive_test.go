@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,27 +22,29 @@ const progress = 50
 // election and the client's own retries, on a machine that does other things.
 const stallLimit = 20 * time.Second
 
-// victims are the brokers that must not be missed, in the order in which they
-// are killed.
-var victims = []struct {
-	name string
-	pick func(kadm.Metadata, kadm.TopicDetail) int32
+// faults are what happens to the cluster, in this order. Whoever is killed
+// comes back; before the next fault everything is in sync again.
+var faults = []struct {
+	name    string
+	victims func(kadm.Metadata, kadm.TopicDetail) []int32
+	// atOnce restarts the victims before anyone else has had to take over:
+	// either nobody can, or nobody may have noticed.
+	atOnce bool
 }{
-	{
-		name: "the leader of partition 0",
-		pick: func(_ kadm.Metadata, topic kadm.TopicDetail) int32 { return topic.Partitions[0].Leader },
-	},
-	{
-		name: "a follower of partition 0",
-		pick: func(_ kadm.Metadata, topic kadm.TopicDetail) int32 {
-			p := topic.Partitions[0]
-			return p.ISR[slices.IndexFunc(p.ISR, func(id int32) bool { return id != p.Leader })]
-		},
-	},
-	{
-		name: "the controller",
-		pick: func(md kadm.Metadata, _ kadm.TopicDetail) int32 { return md.Controller },
-	},
+	{name: "the leader of partition 0", victims: leader},
+	{name: "a follower of partition 0", victims: follower},
+	{name: "the controller", victims: func(md kadm.Metadata, _ kadm.TopicDetail) []int32 { return []int32{md.Controller} }},
+	{name: "the leader, which is back at once", victims: leader, atOnce: true},
+	{name: "all three brokers", victims: func(_ kadm.Metadata, topic kadm.TopicDetail) []int32 { return topic.Partitions[0].ISR }, atOnce: true},
+}
+
+func leader(_ kadm.Metadata, topic kadm.TopicDetail) []int32 {
+	return []int32{topic.Partitions[0].Leader}
+}
+
+func follower(_ kadm.Metadata, topic kadm.TopicDetail) []int32 {
+	p := topic.Partitions[0]
+	return slices.DeleteFunc(slices.Clone(p.ISR), func(id int32) bool { return id == p.Leader })[:1]
 }
 
 // TestNoAckedRecordIsLost kills brokers with SIGKILL under load and then reads
@@ -57,25 +61,26 @@ func TestNoAckedRecordIsLost(t *testing.T) {
 	go func() { loaded <- l.run(loadCtx) }()
 	t.Cleanup(stopLoad)
 
-	for _, victim := range victims {
+	for _, fault := range faults {
 		detail := awaitInSync(harness.Within(t, 30*time.Second), t, l.client, l.topic, 3)
 		l.awaitMore(harness.Within(t, stallLimit), t, progress)
 		_, md, err := describe(harness.Within(t, 5*time.Second), l.client, l.topic)
 		if err != nil {
 			t.Fatal(err)
 		}
-		broker := victim.pick(md, detail)
-		index, ok := brokers.Index(int(broker))
-		if !ok {
-			t.Fatalf("%s is broker %d, which is not of this cluster", victim.name, broker)
+		victims := indexes(t, brokers, fault.victims(md, detail))
+		for _, i := range victims {
+			if err := brokers.Kill(i); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := brokers.Kill(index); err != nil {
-			t.Fatal(err)
+		if fault.atOnce {
+			restart(t, brokers, victims)
 		}
-		t.Logf("killed %s, broker %d: %d more acks on each partition after %v",
-			victim.name, broker, progress, l.awaitMore(harness.Within(t, stallLimit), t, progress).Round(time.Millisecond))
-		if err := brokers.Restart(harness.Within(t, 30*time.Second), index); err != nil {
-			t.Fatal(err)
+		t.Logf("killed %s: %d more acks on each partition after %v",
+			fault.name, progress, l.awaitMore(harness.Within(t, stallLimit), t, progress).Round(time.Millisecond))
+		if !fault.atOnce {
+			restart(t, brokers, victims)
 		}
 	}
 
@@ -90,4 +95,34 @@ func TestNoAckedRecordIsLost(t *testing.T) {
 	}
 	checkReplicas(harness.Within(t, 30*time.Second), t, l, detail)
 	t.Logf("read back %v acknowledged records from each of three replicas", l.counts())
+}
+
+// indexes translates broker ids.
+func indexes(t *testing.T, brokers *devcluster.Cluster, ids []int32) []int {
+	t.Helper()
+	var found []int
+	for _, id := range ids {
+		i, ok := brokers.Index(int(id))
+		if !ok {
+			t.Fatalf("broker %d is not of this cluster", id)
+		}
+		found = append(found, i)
+	}
+	return found
+}
+
+// restart starts killed brokers together: none of three is ready alone.
+func restart(t *testing.T, brokers *devcluster.Cluster, victims []int) {
+	t.Helper()
+	ctx := harness.Within(t, 30*time.Second)
+	errs := make([]error, len(victims))
+	var started sync.WaitGroup
+	for n, i := range victims {
+		started.Go(func() { errs[n] = brokers.Restart(ctx, i) })
+	}
+	started.Wait()
+	if err := errors.Join(errs...); err != nil {
+		harness.Report(t, err)
+		t.FailNow()
+	}
 }

@@ -4,14 +4,13 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/chronik-project/chronik/internal/devcluster"
@@ -31,7 +30,8 @@ func Main(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory, and nothing to be done about it
 	binary := filepath.Join(dir, "chronik")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, command)
+	args := append([]string{"build", "-o", binary}, raceFlags...)
+	build := exec.CommandContext(context.Background(), "go", append(args, command)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return failed(fmt.Errorf("build %s: %w\n%s", command, err, out))
 	}
@@ -62,11 +62,36 @@ func Start(t *testing.T, options devcluster.Options) *devcluster.Cluster {
 	}
 	t.Cleanup(func() {
 		Report(t, brokers.Close(context.WithoutCancel(t.Context())))
-		if t.Failed() {
-			LogTails(t, brokers)
-		}
+		CheckLogs(t, brokers)
 	})
 	return brokers
+}
+
+// tailBytes is how much of a log a failed test shows.
+const tailBytes = 4 << 10
+
+// dataRace is what the race detector writes to a broker's log.
+const dataRace = "WARNING: DATA RACE"
+
+// CheckLogs fails the test if a broker that has ended reported a data race or
+// a panic, and shows the ends of all logs if the test has failed.
+func CheckLogs(t *testing.T, brokers *devcluster.Cluster) {
+	t.Helper()
+	for _, b := range brokers.Brokers() {
+		text, err := os.ReadFile(b.Log)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, sign := range []string{dataRace, "\npanic: ", "\nfatal error: "} {
+			if at := bytes.Index(text, []byte(sign)); at >= 0 {
+				t.Errorf("broker %d's log:\n%s", b.ID, text[at:min(at+tailBytes, len(text))])
+			}
+		}
+		if t.Failed() {
+			t.Logf("the end of broker %d's log:\n%s", b.ID, text[max(len(text)-tailBytes, 0):])
+		}
+	}
 }
 
 // Report fails the test if there is an error, with the end of the broker's log
@@ -80,34 +105,4 @@ func Report(t *testing.T, err error) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// tailBytes is how much of each broker's log a failed test shows.
-const tailBytes = 4 << 10
-
-// LogTails shows the end of each broker's log.
-func LogTails(t *testing.T, brokers *devcluster.Cluster) {
-	t.Helper()
-	for _, b := range brokers.Brokers() {
-		tail, err := readTail(b.Log)
-		if err != nil {
-			tail = err.Error()
-		}
-		t.Logf("the end of broker %d's log:\n%s", b.ID, strings.TrimSpace(tail))
-	}
-}
-
-func readTail(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = file.Close() }() // read only
-	info, err := file.Stat()
-	if err != nil {
-		return "", err
-	}
-	from := max(info.Size()-tailBytes, 0)
-	text, err := io.ReadAll(io.NewSectionReader(file, from, info.Size()-from))
-	return string(text), err
 }
