@@ -10,8 +10,6 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
-	"github.com/chronik-project/chronik/internal/producer"
-	"github.com/chronik-project/chronik/internal/record"
 	"github.com/chronik-project/chronik/internal/segment"
 	"github.com/chronik-project/chronik/internal/wal"
 )
@@ -275,19 +273,4 @@ func (r *Replica) setEligible(img *cluster.Image) (moved bool) {
 // attrs are the log attributes that name this replica, plus one.
 func (r *Replica) attrs(key string, value any) []any {
 	return []any{slog.String("topic", r.topic), slog.String("partition", r.tp.String()), slog.Any(key, value)}
-}
-
-// rebuildProducers reads the windows anew from the log, after a truncation.
-// REQUIRES: r.transition is held.
-func (r *Replica) rebuildProducers() error {
-	state := producer.New()
-	now := r.now()
-	err := r.scan(r.log.StartOffset(), func(b record.Batch) { state.Update(b, now) })
-	if err != nil {
-		return fmt.Errorf("rebuild producer windows: %w", err)
-	}
-	r.mu.Lock()
-	r.producers = state
-	r.mu.Unlock()
-	return nil
 }

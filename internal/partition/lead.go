@@ -6,7 +6,6 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
-	"github.com/chronik-project/chronik/internal/segment"
 )
 
 // LeadInfo is what a sender needs to know to open sessions.
@@ -49,67 +48,6 @@ func (r *Replica) Position(epoch cluster.Epoch) (logEnd, highWatermark int64, ok
 		return 0, 0, false
 	}
 	return r.log.EndOffset(), r.highWatermark, true
-}
-
-// Cut is where a follower must continue (R7).
-type Cut struct {
-	To     int64 // the new log end
-	Reset  bool  // empty the log and start it at To
-	Needed bool  // false: the follower's log already ends at To
-}
-
-// CutFor computes where the follower's log stops being a prefix of this one,
-// from both epoch vectors (K6, K7). An epoch has one leader, so (epoch, offset)
-// names a record: the logs agree up to the smaller end of the newest epoch that
-// both have.
-func (r *Replica) CutFor(epoch cluster.Epoch, pos FollowerPosition) (Cut, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.lead == nil || r.lead.epoch != epoch {
-		return Cut{}, r.fail("cut", ErrNotLeader, "")
-	}
-	return cutFor(r.log.Epochs(), r.log.StartOffset(), r.log.EndOffset(), pos), nil
-}
-
-func cutFor(ours []segment.EpochStart, start, end int64, pos FollowerPosition) Cut {
-	reset := Cut{To: start, Reset: true, Needed: true}
-	if pos.LogEnd < start {
-		return reset // K11
-	}
-	if pos.LogStart == pos.LogEnd { // an empty log agrees with any prefix
-		if pos.LogEnd > end {
-			return reset
-		}
-		return Cut{To: pos.LogEnd}
-	}
-	common := int64(-1)
-	theirEnd := pos.LogEnd
-	for i := len(pos.Epochs) - 1; i >= 0 && common < 0; i-- {
-		e := pos.Epochs[i]
-		if ourEnd, ok := epochEnd(ours, end, e.Epoch); ok {
-			common = min(theirEnd, ourEnd)
-		}
-		theirEnd = e.Start
-	}
-	switch {
-	case common < start || common < pos.LogStart:
-		return reset
-	case common == pos.LogEnd:
-		return Cut{To: common}
-	default:
-		return Cut{To: common, Needed: true}
-	}
-}
-
-// epochEnd is the end (exclusive) of epoch in a vector whose log ends at end.
-func epochEnd(vector []segment.EpochStart, end int64, epoch cluster.Epoch) (int64, bool) {
-	for i := len(vector) - 1; i >= 0; i-- {
-		if vector[i].Epoch == epoch {
-			return end, true
-		}
-		end = vector[i].Start
-	}
-	return 0, false
 }
 
 // FollowerOpened starts to count a follower's acks in this session, after it

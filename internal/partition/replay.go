@@ -1,0 +1,100 @@
+package partition
+
+import (
+	"fmt"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/wal"
+)
+
+// replay applies one frame of the write-ahead log.
+func (rc *recovery) replay(f wal.Frame) error {
+	if mark, ok := rc.marks[f.TP]; ok && f.LSN < wal.LSN(mark.LSN) {
+		return nil // the checkpoint of this partition already holds it
+	}
+	rc.replayed += int64(len(f.Payload))
+	if _, bad := rc.failed[f.TP]; bad {
+		return nil
+	}
+	r, ok := rc.t.replicas[f.TP]
+	if f.Kind == wal.KindDelete {
+		return rc.drop(r, f.TP)
+	}
+	if !ok {
+		var err error
+		if r, err = rc.open(f.TP); err != nil {
+			return err
+		}
+	}
+	if err := r.redo(f); err != nil {
+		rc.fail(f.TP, fmt.Sprintf("replay at %d: %v", f.LSN, err))
+		return nil
+	}
+	if rc.buffered += int64(len(f.Payload)); rc.buffered >= recoverFlushBytes {
+		rc.buffered = 0
+		return rc.flush()
+	}
+	return nil
+}
+
+func (rc *recovery) flush() error {
+	for tp, r := range rc.t.replicas {
+		if r.log == nil {
+			continue
+		}
+		if err := r.log.Flush(); err != nil {
+			return fmt.Errorf("flush %s during replay: %w", tp, err)
+		}
+		r.log.TrimTail(0)
+	}
+	return nil
+}
+
+// drop forgets a removed replica.
+func (rc *recovery) drop(r *Replica, tp cluster.TopicPartition) error {
+	delete(rc.t.replicas, tp)
+	delete(rc.failed, tp)
+	if r == nil || r.log == nil {
+		return nil
+	}
+	if err := r.log.Delete(); err != nil {
+		return fmt.Errorf("delete removed replica %s: %w", tp, err)
+	}
+	return nil
+}
+
+// redo applies one frame to the log in memory and, for cuts, on disk.
+func (r *Replica) redo(f wal.Frame) error {
+	switch f.Kind {
+	case wal.KindAppend:
+		if err := r.log.Append(f.Payload); err != nil {
+			return err
+		}
+		for rest := f.Payload; len(rest) > 0; {
+			b, tail, err := record.Next(rest)
+			if err != nil {
+				return err
+			}
+			r.producers.Update(b, r.now())
+			rest = tail
+		}
+		return nil
+	case wal.KindTruncate, wal.KindReset:
+		to, err := wal.DecodeOffset(f.Payload)
+		if err != nil {
+			return err
+		}
+		if f.Kind == wal.KindReset {
+			err = r.log.ResetTo(to)
+		} else {
+			err = r.log.TruncateTo(to)
+		}
+		if err != nil {
+			return err
+		}
+		return r.rebuildProducers()
+	default:
+		return fmt.Errorf("frame of unknown kind %d", f.Kind)
+	}
+}

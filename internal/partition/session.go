@@ -1,0 +1,113 @@
+package partition
+
+import (
+	"fmt"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+)
+
+// AckSink receives, after each sync round, how far a followed log is durable.
+// It must not block; no lock is held while it is called.
+type AckSink interface {
+	Ack(tp cluster.TopicPartition, session uint64, durableEnd, appendedEnd int64)
+}
+
+// OpenRequest asks this broker to follow: an Open frame of replication.md §3.2.
+type OpenRequest struct {
+	Leader         cluster.BrokerID
+	TP             cluster.TopicPartition
+	Epoch          cluster.Epoch
+	PartitionEpoch cluster.PartitionEpoch
+	// MetaIndex is the image that made the sender the leader.
+	MetaIndex uint64
+	// Session is unique in the leader's process and larger than its older ones.
+	Session          uint64
+	LogStart, LogEnd int64
+	Sink             AckSink
+}
+
+// FollowerPosition is what a follower says of its log when it accepts.
+type FollowerPosition struct {
+	BrokerEpoch                  cluster.BrokerEpoch
+	LogStart, LogEnd, DurableEnd int64
+	Epochs                       []EpochStart // empty for an empty log
+}
+
+// EpochStart is the first offset (inclusive) of a leader epoch.
+type EpochStart struct {
+	Epoch cluster.Epoch
+	Start int64
+}
+
+// OpenFollow accepts a leader's session, preempting an older one (R5). On
+// ErrNotReady the caller parks: it waits on [Table.Applied] and asks again. On
+// ErrFencedEpoch Error.Epoch is the epoch this broker has seen. ErrRemoved: the
+// partition is not (or no longer) placed here.
+func (t *Table) OpenFollow(req OpenRequest) (FollowerPosition, error) {
+	img, registered := t.image()
+	r, ok := t.Get(req.TP)
+	if !registered || (!ok && req.MetaIndex > img.Index()) {
+		return FollowerPosition{}, &Error{TP: req.TP, Op: "follow", Epoch: req.Epoch, Leader: req.Leader, Err: ErrNotReady}
+	}
+	if !ok {
+		return FollowerPosition{}, &Error{TP: req.TP, Op: "follow", Epoch: req.Epoch, Leader: req.Leader, Err: ErrRemoved}
+	}
+	self, _ := img.Broker(t.o.Self)
+	// A truncation for another session must end first, or this session would
+	// report, and append to, a log that is about to be cut.
+	r.transition.Lock()
+	defer r.transition.Unlock()
+	pos, err := r.openFollow(req)
+	pos.BrokerEpoch = self.Epoch
+	return pos, err
+}
+
+func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != "" {
+		return FollowerPosition{}, r.fail("follow", ErrStorage, r.failed)
+	}
+	switch last, _, ok := r.log.Last(); {
+	case req.Epoch < r.maxSeenEpoch,
+		r.lead != nil && r.lead.epoch >= req.Epoch,
+		ok && last > req.Epoch:
+		return FollowerPosition{}, r.fail("follow", ErrFencedEpoch, fmt.Sprintf("asked to follow broker %d in epoch %d", req.Leader, req.Epoch))
+	case r.follow.id != 0 && r.follow.epoch == req.Epoch && r.follow.leader == req.Leader && r.follow.id > req.Session:
+		return FollowerPosition{}, r.fail("follow", ErrStaleSession, "a newer session is open")
+	}
+	// A leader of a newer epoch exists, whatever this broker's metadata says yet.
+	r.stepDown(fmt.Sprintf("broker %d leads epoch %d", req.Leader, req.Epoch))
+	r.maxSeenEpoch = req.Epoch
+	r.follow = followSession{id: req.Session, leader: req.Leader, epoch: req.Epoch, sink: req.Sink}
+	pos := FollowerPosition{LogStart: r.log.StartOffset(), LogEnd: r.log.EndOffset(), DurableEnd: r.durableEnd}
+	for _, e := range r.log.Epochs() {
+		pos.Epochs = append(pos.Epochs, EpochStart{Epoch: e.Epoch, Start: e.Start})
+	}
+	return pos, nil
+}
+
+// session checks that the given session is the one that may append.
+// REQUIRES: r.mu is held.
+func (r *Replica) session(op string, id uint64) error {
+	switch {
+	case r.follow.id == 0 || r.follow.id != id:
+		return r.fail(op, ErrStaleSession, fmt.Sprintf("session %d, current %d", id, r.follow.id))
+	case r.failed != "":
+		return r.fail(op, ErrStorage, r.failed)
+	default:
+		return nil
+	}
+}
+
+// CloseFollow ends an inbound session: nothing is appended or acknowledged on
+// it any more (R3).
+func (t *Table) CloseFollow(tp cluster.TopicPartition, session uint64) {
+	if r, ok := t.Get(tp); ok {
+		r.mu.Lock()
+		if r.follow.id == session {
+			r.follow = followSession{}
+		}
+		r.mu.Unlock()
+	}
+}
