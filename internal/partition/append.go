@@ -49,14 +49,14 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 		return nil, r.reserveError("append", err)
 	}
 	r.mu.Lock()
-	pending, appended, err := r.appendLocked(req)
+	pending, spent, err := r.appendLocked(req)
 	r.mu.Unlock()
-	if !appended {
+	if !spent {
 		r.t.o.WAL.Unreserve(len(req.Batch))
 		return pending, err
 	}
 	r.t.o.Wake(r.tp)
-	return pending, nil
+	return pending, err
 }
 
 // errLowSpace is why appends are refused while reads go on.
@@ -80,9 +80,9 @@ func (r *Replica) reserveError(op string, err error) error {
 	return r.fail(op, cause, err.Error())
 }
 
-// appendLocked does steps 6 and 7 of docs/life-of-a-record.md. appended says
-// whether the batch used its reservation. REQUIRES: r.mu is held.
-func (r *Replica) appendLocked(req AppendRequest) (p *Pending, appended bool, err error) {
+// appendLocked does steps 6 and 7 of docs/life-of-a-record.md. spent says
+// whether the batch took its reservation. REQUIRES: r.mu is held.
+func (r *Replica) appendLocked(req AppendRequest) (p *Pending, spent bool, err error) {
 	lead, err := r.leading("append")
 	if err != nil {
 		return nil, false, err
@@ -110,8 +110,8 @@ func (r *Replica) appendLocked(req AppendRequest) (p *Pending, appended bool, er
 		req.Batch.StampLogAppendTime(appendTime)
 	}
 	req.Batch.Stamp(base, int32(lead.epoch))
-	if err := r.write(req.Batch, now); err != nil {
-		return nil, false, r.fail("append", ErrStorage, err.Error())
+	if spent, err := r.write(req.Batch, req.Batch.NextOffset(), now); err != nil {
+		return nil, spent, r.fail("append", ErrStorage, err.Error())
 	}
 	lead.state.Appended(r.log.EndOffset(), now)
 	p = r.newPending(base, r.log.EndOffset(), appendTime)
@@ -119,35 +119,25 @@ func (r *Replica) appendLocked(req AppendRequest) (p *Pending, appended bool, er
 	return p, true, nil
 }
 
-// write puts stamped batches into the write-ahead log's buffer, the log's tail
-// and the producer windows: memory only. REQUIRES: r.mu is held, and room in
-// the write-ahead log is reserved.
-func (r *Replica) write(batches []byte, now time.Time) error {
-	next, err := endOf(batches)
-	if err != nil {
-		return err
-	}
+// write puts stamped batches that end at next into the write-ahead log's
+// buffer, the log's tail and the producer windows: memory only. spent says
+// whether the reservation was taken, also by what failed after that. REQUIRES:
+// r.mu is held, and room in the write-ahead log is reserved.
+func (r *Replica) write(batches []byte, next int64, now time.Time) (spent bool, err error) {
 	_, err = r.t.o.WAL.Append(wal.Entry{
 		Kind: wal.KindAppend, TP: r.tp, Payload: batches,
 		Async: r.meta.config.Flush == cluster.FlushAsync, Notify: r, Generation: r.generation, End: next,
 	})
 	if err != nil {
-		return fmt.Errorf("write-ahead log: %w", err)
+		return false, fmt.Errorf("write-ahead log: %w", err)
 	}
 	if err := r.log.Append(batches); err != nil {
 		// The write-ahead log holds what the partition's log refuses: going on
 		// would acknowledge records that recovery cannot place.
-		r.failed = fmt.Sprintf("log refuses an append that the write-ahead log holds: %v", err)
-		return err
+		r.retire(fmt.Sprintf("log refuses an append that the write-ahead log holds: %v", err))
+		return true, err
 	}
-	for rest := batches; len(rest) > 0; {
-		var b record.Batch
-		if b, rest, err = record.Next(rest); err != nil {
-			return err
-		}
-		r.producers.Update(b, now)
-	}
-	return nil
+	return true, r.learn(batches, now)
 }
 
 // endOf is the offset after the last record of the concatenated batches.
@@ -203,7 +193,7 @@ func (r *Replica) missingReplicas(lead *leadership) string {
 // older generation speak of bytes that were cut since and are dropped.
 func (r *Replica) Synced(generation uint64, end int64) {
 	r.mu.Lock()
-	if generation != r.generation || end <= r.durableEnd {
+	if generation != r.generation || end <= r.durableEnd || r.failed != "" {
 		r.mu.Unlock()
 		return
 	}
@@ -213,7 +203,7 @@ func (r *Replica) Synced(generation uint64, end int64) {
 	appended := r.log.EndOffset()
 	if r.lead != nil {
 		moved = r.lead.state.LocalSynced(end, r.now())
-		r.lead.local.release(end, nil)
+		r.lead.local.release(end)
 		r.advance(moved)
 	}
 	r.mu.Unlock()
@@ -234,7 +224,7 @@ func (r *Replica) advance(moved bool) {
 		return
 	}
 	r.highWatermark = r.lead.state.HighWatermark()
-	r.lead.replicas.release(r.highWatermark, nil)
+	r.lead.replicas.release(r.highWatermark)
 	r.wakeWatchers()
 }
 

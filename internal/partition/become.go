@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -130,17 +131,15 @@ func (t *Table) remove(r *Replica, cause error) {
 		r.lead = nil
 	}
 	r.follow = followSession{}
-	r.failed = "removed"
+	r.failed, r.removed = "removed", true
 	r.generation++
 	_, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindDelete, TP: r.tp})
 	r.wakeWatchers()
 	r.mu.Unlock()
 	if r.log != nil {
-		if derr := r.log.Delete(); err == nil {
-			err = derr
-		}
+		err = errors.Join(err, r.log.Delete())
 	}
-	if err != nil {
+	if err = errors.Join(err, t.unmarkFailed(r.tp)); err != nil {
 		t.o.Logger.Error("removed a replica, but not all of its files", r.attrs("error", err)...)
 	}
 	t.o.Wake(r.tp)
@@ -187,7 +186,8 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 			r.noteISRChange(before, after)
 		}
 		if !below && r.lead.state.UnderMinISR() {
-			r.failWaiters(r.lead, ErrNotEnoughReplicasAfterAppend, r.missingReplicas(r.lead))
+			// Only acks=all is about the in-sync set (K25).
+			r.lead.replicas.failAll(r.fail("acknowledge", ErrNotEnoughReplicasAfterAppend, r.missingReplicas(r.lead)))
 		}
 		r.advance(r.setEligible(img))
 		return
@@ -196,7 +196,7 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 	r.follow = followSession{} // R3: before anything is appended in the new epoch
 	r.maxSeenEpoch = epoch
 	if err := r.log.AssignEpoch(epoch, r.log.EndOffset()); err != nil { // K4
-		r.failed = fmt.Sprintf("start epoch %d: %v", epoch, err)
+		r.retire(fmt.Sprintf("start epoch %d: %v", epoch, err))
 		return
 	}
 	r.lead = &leadership{

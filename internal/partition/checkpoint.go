@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -22,15 +21,8 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	replicas := t.Replicas()
 	for _, r := range replicas {
 		mark, ok, err := r.checkpoint()
-		if vfs.IsNoSpace(err) {
-			return err
-		}
 		if err != nil {
-			t.failReplica(r, fmt.Sprintf("checkpoint: %v", err))
-			if err := t.markFailed(r.tp, err.Error()); err != nil {
-				return err
-			}
-			continue
+			return err
 		}
 		if ok {
 			cp.Partitions[r.tp] = mark
@@ -40,9 +32,6 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	// The log must be durable as far as the marks reach: if it were cut below
 	// them after a crash, new frames would reuse positions that marks call old.
 	if err := t.o.WAL.WaitSynced(ctx, wal.LSN(highest)); err != nil {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			return nil
-		}
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	if err := segment.WriteCheckpoint(t.o.FS, t.o.Dir, cp); err != nil {
@@ -62,15 +51,31 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	return nil
 }
 
-// checkpoint makes the replica's segments durable up to the returned mark.
-// Nothing is cut meanwhile.
+// checkpoint makes the replica's segments durable up to the returned mark. It
+// is not ok if the replica has failed, now or before; then it is marked so. An
+// error is a full disk, or that the failure could not be marked.
 func (r *Replica) checkpoint() (mark segment.Mark, ok bool, err error) {
 	r.files.Lock()
 	defer r.files.Unlock()
+	mark, err = r.syncMark()
+	switch {
+	case vfs.IsNoSpace(err):
+		return mark, false, err
+	case err != nil:
+		r.t.failReplica(r, fmt.Sprintf("checkpoint: %v", err))
+		return mark, false, r.markOnce()
+	default:
+		return mark, true, nil
+	}
+}
+
+// syncMark takes a mark and makes the segments durable up to it. Nothing is cut
+// meanwhile. REQUIRES: r.files is held.
+func (r *Replica) syncMark() (mark segment.Mark, err error) {
 	r.mu.Lock()
-	if r.failed != "" || r.log == nil {
+	if err := r.unserved("checkpoint"); err != nil {
 		r.mu.Unlock()
-		return mark, false, nil
+		return mark, err
 	}
 	dirty := r.log.Dirty()
 	mark = r.log.Mark(int64(r.t.o.WAL.End()))
@@ -81,13 +86,12 @@ func (r *Replica) checkpoint() (mark segment.Mark, ok bool, err error) {
 	}
 	r.mu.Unlock()
 	if !dirty {
-		return mark, true, nil
+		return mark, nil
 	}
 	if err := r.log.Sync(mark); err != nil {
-		return mark, false, err
+		return mark, err
 	}
-	err = r.t.writeReplicaFile(r.tp, producersFile, windows)
-	return mark, err == nil, err
+	return mark, r.t.writeReplicaFile(r.tp, producersFile, windows)
 }
 
 // writeReplicaFile replaces a small file beside a replica's segments, durably.

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,64 +13,145 @@ import (
 	"github.com/chronik-project/chronik/internal/wal"
 )
 
-// failureMarker is a file in a replica's directory that says: this replica lost
-// data, and the cluster may not know yet. It outlives restarts until the
-// registration that reports it has been applied.
-const failureMarker = "failed"
+// failReplica takes a replica out of service after its disk refused.
+func (t *Table) failReplica(r *Replica, why string) {
+	r.mu.Lock()
+	r.retire(why)
+	r.mu.Unlock()
+	t.o.Wake(r.tp)
+}
 
-func (t *Table) clearFailureMarkers() error {
-	for _, r := range t.Replicas() {
-		name := filepath.Join(t.replicaDir(r.tp), failureMarker)
-		if _, err := vfs.ReadFile(t.o.FS, name); err != nil {
-			continue
-		}
-		if err := t.o.FS.Remove(name); err != nil {
-			return fmt.Errorf("clear failure marker of %s: %w", r.tp, err)
-		}
-		if err := t.o.FS.SyncDir(filepath.Dir(name)); err != nil {
-			return fmt.Errorf("clear failure marker of %s: %w", r.tp, err)
-		}
+// retire takes the replica out of service until the next start: it neither
+// leads, and so asks for no in-sync set either, nor follows, and acknowledges
+// nothing more. REQUIRES: r.mu is held.
+func (r *Replica) retire(why string) {
+	if r.failed != "" {
+		return
 	}
+	r.failed = why
+	if lead := r.lead; lead != nil {
+		r.lead = nil
+		r.failWaiters(lead, ErrStorage, why)
+	}
+	r.follow = followSession{}
+	r.wakeWatchers()
+	r.t.o.Logger.Error("replica failed", append(r.attrs("epoch", int64(r.maxSeenEpoch)), slog.String("why", why))...)
+}
+
+// unserved is why the replica serves nothing at all; nil if it does. REQUIRES:
+// r.mu is held.
+func (r *Replica) unserved(op string) error {
+	switch {
+	case r.removed:
+		return r.fail(op, ErrRemoved, "")
+	case r.failed != "":
+		return r.fail(op, ErrStorage, r.failed)
+	default:
+		return nil
+	}
+}
+
+// failureSuffix makes the name of a replica's failure marker: a file beside its
+// directory that says that the replica lost data, and that the cluster may not
+// know yet. It outlives restarts until the registration that reports it has
+// been applied. It is not in the directory, which is moved aside meanwhile.
+const failureSuffix = ".failed"
+
+func (t *Table) failureMarker(tp cluster.TopicPartition) string {
+	return t.replicaDir(tp) + failureSuffix
+}
+
+// markOnce writes the failure marker of a replica that has failed since the
+// start: the next checkpoint leaves it out, and nothing else would tell the next
+// start that its log is not whole. REQUIRES: r.files is held.
+func (r *Replica) markOnce() error {
+	r.mu.Lock()
+	why, due := r.failed, r.failed != "" && !r.removed && r.log != nil
+	r.mu.Unlock()
+	if !due || r.marked {
+		return nil
+	}
+	if err := r.t.markFailed(r.tp, why); err != nil {
+		return err
+	}
+	r.marked = true
 	return nil
 }
 
 // markFailed writes the failure marker.
 func (t *Table) markFailed(tp cluster.TopicPartition, why string) error {
-	if err := t.writeReplicaFile(tp, failureMarker, []byte(why)); err != nil {
+	name := t.failureMarker(tp)
+	err := vfs.MkdirAllSync(t.o.FS, filepath.Dir(name))
+	if err == nil {
+		err = vfs.WriteFileAtomic(t.o.FS, name, []byte(why))
+	}
+	if err != nil {
 		return fmt.Errorf("mark failed replica %s: %w", tp, err)
 	}
 	return nil
 }
 
-// failReplica takes a replica out of service after its disk refused.
-func (t *Table) failReplica(r *Replica, why string) {
+// unmarkFailed removes the failure marker, if there is one.
+func (t *Table) unmarkFailed(tp cluster.TopicPartition) error {
+	name := t.failureMarker(tp)
+	if _, _, err := t.o.FS.Stat(name); vfs.IsNotExist(err) {
+		return nil
+	}
+	err := vfs.RemoveIfExists(t.o.FS, name)
+	if err == nil {
+		err = t.o.FS.SyncDir(filepath.Dir(name))
+	}
+	if err != nil {
+		return fmt.Errorf("clear failure marker of %s: %w", tp, err)
+	}
+	return nil
+}
+
+// forgetFailures ends what recovery began with the replicas that had failed:
+// the cluster knows of them. A checkpoint of their new, empty logs comes first,
+// or another restart would look for the files that were moved aside, and fail
+// replicas that had been made whole again. REQUIRES: the registration that
+// reports them has been applied.
+func (t *Table) forgetFailures(ctx context.Context) error {
+	if err := t.makeCheckpoint(ctx); err != nil {
+		return err
+	}
+	for _, tp := range t.reported {
+		if r, ok := t.Get(tp); ok && r.hasFailed() {
+			continue // again, and that is not reported yet
+		}
+		if err := t.unmarkFailed(tp); err != nil {
+			return err
+		}
+	}
+	t.reported = nil
+	return nil
+}
+
+func (r *Replica) hasFailed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failed != "" {
-		return
-	}
-	r.failed = why
-	if r.lead != nil {
-		r.failWaiters(r.lead, ErrStorage, why)
-	}
-	r.wakeWatchers()
-	t.o.Logger.Error("replica failed", append(r.attrs("epoch", int64(r.maxSeenEpoch)), slog.String("why", why))...)
+	return r.failed != ""
 }
 
 // setAside moves a failed replica's files away, for the operator to look at,
-// and starts it empty.
+// and starts it empty. The marker is first: wherever power is lost after it,
+// the next recovery fails the replica again.
 func (t *Table) setAside(tp cluster.TopicPartition, why string) error {
 	if r := t.replicas[tp]; r != nil && r.log != nil {
 		if err := r.log.Close(); err != nil {
 			t.o.Logger.Warn("close failed replica", r.attrs("error", err)...)
 		}
 	}
+	if err := t.markFailed(tp, why); err != nil {
+		return err
+	}
 	dir := t.replicaDir(tp)
 	aside := fmt.Sprintf("%s.failed-%d", dir, t.o.Now().UnixNano())
 	if err := t.o.FS.Rename(dir, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
 	}
-	if err := t.o.FS.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := t.o.FS.SyncDir(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
 	}
 	t.o.Logger.Error("replica failed: moved aside, will be replicated again",
@@ -78,9 +160,6 @@ func (t *Table) setAside(tp cluster.TopicPartition, why string) error {
 	r := t.create(tp, "", 0)
 	if r.failed != "" {
 		return fmt.Errorf("recreate failed replica %s: %s", tp, r.failed)
-	}
-	if err := t.markFailed(tp, why); err != nil {
-		return err
 	}
 	// Without this frame the next replay would apply the old frames again.
 	_, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindReset, TP: tp, Payload: wal.EncodeOffset(0)})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/chronik-project/chronik/internal/cluster"
-	"github.com/chronik-project/chronik/internal/record"
 )
 
 // FollowRequest is a Data frame of replication.md §3.2.
@@ -32,62 +31,64 @@ func (t *Table) AppendFrom(ctx context.Context, req FollowRequest) error {
 	if !ok {
 		return &Error{TP: req.TP, Op: "append as follower", Leader: cluster.NoBroker, Err: ErrRemoved}
 	}
-	if err := validBatches(req.Batches); err != nil {
-		return &Error{Topic: r.topic, TP: req.TP, Op: "append as follower", Leader: cluster.NoBroker, Err: errors.Join(ErrDiverged, err)}
+	run, err := checkRun(req.Batches)
+	if err != nil {
+		return &Error{Topic: r.Topic(), TP: req.TP, Op: "append as follower", Leader: cluster.NoBroker, Err: errors.Join(ErrDiverged, err)}
 	}
 	if err := t.reserve(ctx, len(req.Batches)); err != nil {
 		return r.reserveError("append as follower", err)
 	}
 	r.mu.Lock()
-	err := r.appendFrom(req)
+	spent, err := r.appendFrom(req, run)
 	r.mu.Unlock()
-	if err != nil {
+	if !spent {
 		t.o.WAL.Unreserve(len(req.Batches))
 	}
 	return err
 }
 
-// validBatches verifies the checksums of what came over the network: a follower
-// never makes durable what it could not serve.
-func validBatches(p []byte) error {
-	for len(p) > 0 {
-		b, rest, err := record.Next(p)
-		if err != nil {
-			return err
-		}
-		if err := record.Validate(b, len(b)); err != nil {
-			return err
-		}
-		p = rest
-	}
-	return nil
-}
-
-func (r *Replica) appendFrom(req FollowRequest) error {
+// appendFrom appends a run that continues the log. spent says whether it took
+// its reservation. REQUIRES: r.mu is held.
+func (r *Replica) appendFrom(req FollowRequest, run run) (spent bool, err error) {
 	const op = "append as follower"
 	if err := r.session(op, req.Session); err != nil {
-		return err
+		return false, err
 	}
-	if r.follow.cutting {
-		return r.fail(op, ErrDiverged, "data during a truncation")
+	if err := r.continues(op, req, run); err != nil {
+		return false, err
 	}
-	if end := r.log.EndOffset(); req.Base != end {
-		return r.fail(op, ErrDiverged, fmt.Sprintf("batch at %d, log end %d", req.Base, end))
-	}
-	if epoch, crc, ok := r.log.Last(); ok && (epoch != req.PrevEpoch || crc != req.PrevCRC) {
-		return r.fail(op, ErrDiverged, fmt.Sprintf("at %d: leader's previous batch is epoch %d crc %08x, ours epoch %d crc %08x",
-			req.Base, req.PrevEpoch, req.PrevCRC, epoch, crc))
-	}
-	if b, _, err := record.Next(req.Batches); err != nil || b.BaseOffset() != req.Base {
-		return r.fail(op, ErrDiverged, fmt.Sprintf("frame says base %d, first batch does not", req.Base))
-	}
-	if err := r.write(req.Batches, r.now()); err != nil {
-		return r.fail(op, ErrStorage, err.Error())
+	if spent, err := r.write(req.Batches, run.next, r.now()); err != nil {
+		return spent, r.fail(op, ErrStorage, err.Error())
 	}
 	r.follow.acking = true
 	r.followHW(req.HighWatermark)
 	r.followStart(req.LogStart)
-	return nil
+	return true, nil
+}
+
+// continues checks that the run is what comes next in this log (R6), in the
+// leader's as in this one. REQUIRES: r.mu is held.
+func (r *Replica) continues(op string, req FollowRequest, run run) error {
+	end := r.log.EndOffset()
+	prevEpoch, prevCRC, ok := r.log.Last()
+	// An empty log may start within a batch, as the leader's may.
+	within := r.log.StartOffset() == end && run.base < end && end < run.next
+	switch {
+	case r.follow.cutting:
+		return r.fail(op, ErrDiverged, "data during a truncation")
+	case req.Base != end:
+		return r.fail(op, ErrDiverged, fmt.Sprintf("batch at %d, log end %d", req.Base, end))
+	case ok && (prevEpoch != req.PrevEpoch || prevCRC != req.PrevCRC):
+		return r.fail(op, ErrDiverged, fmt.Sprintf("at %d: leader's previous batch is epoch %d crc %08x, ours epoch %d crc %08x",
+			req.Base, req.PrevEpoch, req.PrevCRC, prevEpoch, prevCRC))
+	case run.base != req.Base && !within:
+		return r.fail(op, ErrDiverged, fmt.Sprintf("frame says base %d, its first batch %d", req.Base, run.base))
+	case ok && run.firstEpoch < prevEpoch, run.lastEpoch > r.follow.epoch:
+		return r.fail(op, ErrDiverged, fmt.Sprintf("batches of epochs %d to %d, after epoch %d, from the leader of epoch %d",
+			run.firstEpoch, run.lastEpoch, prevEpoch, r.follow.epoch))
+	default:
+		return nil
+	}
 }
 
 // followHW takes the leader's high watermark, capped by this log (K15).

@@ -30,6 +30,7 @@ type world struct {
 type node struct {
 	id          cluster.BrokerID
 	disk        *vfs.Mem
+	fault       *vfs.Fault // what the broker sees of its disk
 	incarnation cluster.UUID
 	wal         *wal.Log
 	table       *Table
@@ -91,13 +92,14 @@ func (w *world) start(id cluster.BrokerID) {
 	b := w.brokers[id]
 	b.incarnation = cluster.UUID{byte(id), byte(w.index), byte(w.index >> 8), 1}
 	b.acks = acks{}
-	log, err := wal.Open(wal.Options{FS: b.disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
+	b.fault = vfs.NewFault(b.disk)
+	log, err := wal.Open(wal.Options{FS: b.fault, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	b.wal = log
 	b.table = NewTable(Options{
-		Self: id, Incarnation: b.incarnation, FS: b.disk, Dir: "data", WAL: log,
+		Self: id, Incarnation: b.incarnation, FS: b.fault, Dir: "data", WAL: log,
 		Propose: func(p []Proposal) { b.proposals = append(b.proposals, p...) },
 		Logger:  slog.New(slog.DiscardHandler),
 	})

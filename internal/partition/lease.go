@@ -35,9 +35,10 @@ func (t *Table) Run(ctx context.Context) error {
 // tick does one round over the led partitions.
 func (t *Table) tick(now time.Time) {
 	leased := t.since(now)-t.controllerAt.Load() < int64(t.o.Lease)
+	broken := t.o.WAL.Err()
 	var proposals []Proposal
 	for _, r := range t.unordered() {
-		if p, due := r.tick(now, leased); due {
+		if p, due := r.tick(now, leased, broken); due {
 			proposals = append(proposals, p)
 		}
 	}
@@ -47,11 +48,15 @@ func (t *Table) tick(now time.Time) {
 }
 
 // tick keeps the lease, expires acknowledgements and asks the in-sync policy. A
-// mark that the policy drops can let the high watermark move.
-func (r *Replica) tick(now time.Time, leased bool) (p Proposal, due bool) {
+// mark that the policy drops can let the high watermark move. Once the
+// write-ahead log is broken no acknowledgement will come.
+func (r *Replica) tick(now time.Time, leased bool, broken error) (p Proposal, due bool) {
 	p.TP = r.tp
 	r.withLead(func(lead *leadership) bool {
 		r.keepLease(now, leased)
+		if broken != nil {
+			r.failWaiters(lead, ErrStorage, broken.Error())
+		}
 		r.expire(now)
 		if p.Proposal, due = lead.state.Tick(now); due {
 			lead.proposed = p.Reason
@@ -64,8 +69,8 @@ func (r *Replica) tick(now time.Time, leased bool) (p Proposal, due bool) {
 // The lease bounds how long a leader that nobody listens to keeps accepting
 // work (replication.md §3.7). It serves usefulness, not safety: safety needs no
 // clock. It is renewed by word from the controller, or by word from every
-// in-sync follower, each of which would have closed its session first had it
-// moved on to a newer epoch.
+// in-sync follower with a session of this epoch: each would have closed it first
+// had it moved on to a newer one.
 
 // ControllerHeard renews the lease of every led partition.
 func (t *Table) ControllerHeard() { t.controllerAt.Store(t.since(t.o.Now())) }
@@ -110,11 +115,15 @@ func (r *Replica) keepLease(now time.Time, leased bool) {
 // allInSyncHeard: REQUIRES r.mu is held and r leads. An in-sync set of one has
 // nobody to vouch for it.
 func (r *Replica) allInSyncHeard(now time.Time) bool {
-	isr := r.lead.state.ISR()
-	for _, id := range isr {
-		if id != r.t.o.Self && !r.t.heardWithin(id, now, r.t.o.Lease) {
+	heard := false
+	for _, f := range r.lead.state.Followers(now) {
+		if !f.InISR {
+			continue
+		}
+		if f.DurableEnd < 0 || !r.t.heardWithin(f.ID, now, r.t.o.Lease) {
 			return false
 		}
+		heard = true
 	}
-	return len(isr) > 1
+	return heard
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/segment"
@@ -45,10 +46,8 @@ func (t *Table) Recover() (RecoveryReport, error) {
 	// Replicas whose directory is gone are damaged, unless replay says that
 	// they were removed.
 	for tp := range rc.marks {
-		if _, ok := t.replicas[tp]; !ok {
-			if _, err := rc.open(tp); err != nil {
-				return RecoveryReport{}, err
-			}
+		if err := rc.openOnce(tp); err != nil {
+			return RecoveryReport{}, err
 		}
 	}
 	res, err := t.o.WAL.Replay(wal.LSN(cp.LSN), rc.replay)
@@ -77,6 +76,7 @@ func (t *Table) Recover() (RecoveryReport, error) {
 		}
 	}
 	report.Replicas = len(t.replicas)
+	t.reported = report.Failed
 	return report, nil
 }
 
@@ -95,7 +95,7 @@ func (rc *recovery) fail(tp cluster.TopicPartition, why string) {
 	}
 }
 
-// openAll opens the replicas that have directories.
+// openAll opens the replicas that have directories, or failure markers.
 func (rc *recovery) openAll() error {
 	t := rc.t
 	topics, err := t.o.FS.ReadDir(t.topicsDir())
@@ -115,16 +115,25 @@ func (rc *recovery) openAll() error {
 			return fmt.Errorf("list topic %s: %w", id, err)
 		}
 		for _, part := range parts {
-			n, err := strconv.ParseInt(part, 10, 32)
+			n, err := strconv.ParseInt(strings.TrimSuffix(part, failureSuffix), 10, 32)
 			if err != nil || n < 0 {
 				continue // set aside, or not ours
 			}
-			if _, err := rc.open(cluster.TopicPartition{TopicID: id, Partition: int32(n)}); err != nil {
+			if err := rc.openOnce(cluster.TopicPartition{TopicID: id, Partition: int32(n)}); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// openOnce opens one replica unless that was done before.
+func (rc *recovery) openOnce(tp cluster.TopicPartition) error {
+	if _, ok := rc.t.replicas[tp]; ok {
+		return nil
+	}
+	_, err := rc.open(tp)
+	return err
 }
 
 // open opens one replica at its checkpoint. A damaged one is failed; only an
@@ -146,8 +155,10 @@ func (rc *recovery) open(tp cluster.TopicPartition) (*Replica, error) {
 			rc.fail(tp, fmt.Sprintf("producer windows: %v", err))
 		}
 	}
-	if why, err := vfs.ReadFile(t.o.FS, filepath.Join(dir, failureMarker)); err == nil {
+	if why, err := vfs.ReadFile(t.o.FS, t.failureMarker(tp)); err == nil {
 		rc.fail(tp, string(why))
+	} else if !vfs.IsNotExist(err) {
+		return nil, fmt.Errorf("open replica %s: %w", tp, err)
 	}
 	t.replicas[tp] = r
 	return r, nil

@@ -1,10 +1,10 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/chronik-project/chronik/internal/cluster"
-	"github.com/chronik-project/chronik/internal/record"
 	"github.com/chronik-project/chronik/internal/wal"
 )
 
@@ -14,12 +14,12 @@ func (rc *recovery) replay(f wal.Frame) error {
 		return nil // the checkpoint of this partition already holds it
 	}
 	rc.replayed += int64(len(f.Payload))
-	if _, bad := rc.failed[f.TP]; bad {
-		return nil
-	}
 	r, ok := rc.t.replicas[f.TP]
 	if f.Kind == wal.KindDelete {
 		return rc.drop(r, f.TP)
+	}
+	if _, bad := rc.failed[f.TP]; bad {
+		return nil
 	}
 	if !ok {
 		var err error
@@ -51,14 +51,18 @@ func (rc *recovery) flush() error {
 	return nil
 }
 
-// drop forgets a removed replica.
+// drop forgets a removed replica, sound or not. Frames after this one are of
+// another replica, which was placed here later and is none that the checkpoint
+// knows.
 func (rc *recovery) drop(r *Replica, tp cluster.TopicPartition) error {
 	delete(rc.t.replicas, tp)
 	delete(rc.failed, tp)
-	if r == nil || r.log == nil {
-		return nil
+	delete(rc.marks, tp)
+	var err error
+	if r != nil && r.log != nil {
+		err = r.log.Close()
 	}
-	if err := r.log.Delete(); err != nil {
+	if err = errors.Join(err, rc.t.o.FS.RemoveAll(rc.t.replicaDir(tp)), rc.t.unmarkFailed(tp)); err != nil {
 		return fmt.Errorf("delete removed replica %s: %w", tp, err)
 	}
 	return nil
@@ -71,15 +75,7 @@ func (r *Replica) redo(f wal.Frame) error {
 		if err := r.log.Append(f.Payload); err != nil {
 			return err
 		}
-		for rest := f.Payload; len(rest) > 0; {
-			b, tail, err := record.Next(rest)
-			if err != nil {
-				return err
-			}
-			r.producers.Update(b, r.now())
-			rest = tail
-		}
-		return nil
+		return r.learn(f.Payload, r.now())
 	case wal.KindTruncate, wal.KindReset:
 		to, err := wal.DecodeOffset(f.Payload)
 		if err != nil {

@@ -47,6 +47,8 @@ type Replica struct {
 	follow       followSession         // guarded by mu; zero unless following
 	watchers     map[*Watcher]struct{} // guarded by mu
 	failed       string                // guarded by mu; why this replica does not serve
+	removed      bool                  // guarded by mu; failed because it is gone
+	marked       bool                  // guarded by files; the failure marker is written
 }
 
 // newReplica returns a replica without a log.
@@ -125,9 +127,10 @@ func (r *Replica) fail(op string, cause error, detail string) *Error {
 
 // leading returns the leadership or says who leads. REQUIRES: r.mu is held.
 func (r *Replica) leading(op string) (*leadership, error) {
+	if err := r.unserved(op); err != nil {
+		return nil, err
+	}
 	switch {
-	case r.failed != "":
-		return nil, r.fail(op, ErrStorage, r.failed)
 	case r.lead == nil:
 		return nil, r.fail(op, ErrNotLeader, "")
 	case r.lead.suspended:

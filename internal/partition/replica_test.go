@@ -85,17 +85,19 @@ func TestAcksOfOldSessionsCountNothing(t *testing.T) {
 	})
 }
 
+// idempotent is a producer's batch of one record.
+func idempotent(sequence int32) record.Batch {
+	return record.NewBuilder(0).Producer(7, 0, sequence).Append(nil, []byte("x"), nil, 1).Bytes()
+}
+
 // TestDuplicateWaitsForTheOriginal is R13.
 func TestDuplicateWaitsForTheOriginal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, map[string]string{"min.insync.replicas": "2"})
 		s := w.follow(1, 2)
-		idempotent := func() record.Batch {
-			return record.NewBuilder(0).Producer(7, 0, 0).Append(nil, []byte("x"), nil, 1).Bytes()
-		}
-		first := w.mustProduce(1, AcksAll, idempotent())
-		again := w.mustProduce(1, AcksAll, idempotent())
+		first := w.mustProduce(1, AcksAll, idempotent(0))
+		again := w.mustProduce(1, AcksAll, idempotent(0))
 		synctest.Wait()
 		if got := outcome(again); got != "waiting" {
 			t.Errorf("duplicate of an uncommitted batch: %s", got)
@@ -106,7 +108,7 @@ func TestDuplicateWaitsForTheOriginal(t *testing.T) {
 		if outcome(first) != "ok" || outcome(again) != "ok" || again.BaseOffset() != first.BaseOffset() {
 			t.Errorf("first %s at %d, again %s at %d", outcome(first), first.BaseOffset(), outcome(again), again.BaseOffset())
 		}
-		late := w.mustProduce(1, AcksAll, idempotent())
+		late := w.mustProduce(1, AcksAll, idempotent(0))
 		if got := outcome(late); got != "ok" {
 			t.Errorf("duplicate of a committed batch: %s", got)
 		}
@@ -162,6 +164,20 @@ func TestProduceRefusals(t *testing.T) {
 				return p, err
 			},
 			want: ErrNotEnoughReplicasAfterAppend,
+		},
+		{
+			name: "acks=1 does not wait for the in-sync set",
+			do: func(w *world) (*Pending, error) {
+				r := w.replica(1)
+				p := pendingFor(5)
+				r.mu.Lock()
+				r.await(r.lead, p, AppendRequest{Acks: AcksLeader, Deadline: time.Now().Add(time.Hour)})
+				r.mu.Unlock()
+				w.commit(cluster.FenceBroker{ID: 2, Epoch: w.brokerEpoch(2)})
+				w.commit(cluster.FenceBroker{ID: 3, Epoch: w.brokerEpoch(3)})
+				w.mustProduce(1, AcksLeader, batch(5, "a"))
+				return p, nil
+			},
 		},
 		{
 			name: "leadership lost after the append",
@@ -317,6 +333,10 @@ func TestFollowerRefuses(t *testing.T) {
 		})
 		return err
 	}
+	dataOf := func(w *world, base int64, epoch cluster.Epoch, b record.Batch) error {
+		b.Stamp(base, int32(epoch))
+		return w.brokers[2].table.AppendFrom(t.Context(), FollowRequest{TP: w.tp, Session: session, Base: base, PrevEpoch: cluster.NoEpoch, Batches: b})
+	}
 	data := func(w *world, base int64, prev cluster.Epoch, b record.Batch) error {
 		b.Stamp(base, 0)
 		return w.brokers[2].table.AppendFrom(t.Context(), FollowRequest{TP: w.tp, Session: session, Base: base, PrevEpoch: prev, Batches: b})
@@ -353,6 +373,25 @@ func TestFollowerRefuses(t *testing.T) {
 			b[len(b)-1]++
 			return errors.Join(open(w, 0, 0), data(w, 0, cluster.NoEpoch, b))
 		}, want: ErrDiverged},
+		{name: "gap within a frame", do: func(w *world) error {
+			second := batch(1, "b")
+			second.Stamp(5, 0)
+			return errors.Join(open(w, 0, 0), data(w, 0, cluster.NoEpoch, append(batch(2, "a"), second...)))
+		}, want: ErrDiverged},
+		{name: "epochs within a frame go back", do: func(w *world) error {
+			first, second := batch(2, "a"), batch(1, "b")
+			second.Stamp(2, 0)
+			first = append(first, second...)
+			return errors.Join(open(w, 4, 0), dataOf(w, 0, 4, first))
+		}, want: ErrDiverged},
+		{name: "epoch after the session's", do: func(w *world) error {
+			return errors.Join(open(w, 4, 0), dataOf(w, 0, 5, batch(2, "a")))
+		}, want: ErrDiverged},
+		{name: "frame and batch disagree on the base", do: func(w *world) error {
+			b := batch(2, "a")
+			b.Stamp(7, 0)
+			return errors.Join(open(w, 0, 0), w.brokers[2].table.AppendFrom(t.Context(), FollowRequest{TP: w.tp, Session: session, Batches: b}))
+		}, want: ErrDiverged},
 		{name: "session of a leader that the metadata has replaced", do: func(w *world) error {
 			err := open(w, 0, 0)
 			w.commit(cluster.FenceBroker{ID: 1, Epoch: w.brokerEpoch(1)})
@@ -385,6 +424,8 @@ func TestLeaseEndsUselessLeadership(t *testing.T) {
 		w := newWorld(t, 3, nil)
 		table := w.brokers[1].table
 		table.ControllerHeard()
+		w.follow(1, 2)
+		s3 := w.follow(1, 3)
 		p := w.mustProduce(1, AcksAll, batch(1, "a"))
 		table.tick(time.Now().Add(3900 * time.Millisecond))
 		if got := outcome(p); got != "waiting" {
@@ -409,6 +450,15 @@ func TestLeaseEndsUselessLeadership(t *testing.T) {
 		table.tick(time.Now())
 		if _, err := w.produce(1, AcksLeader, batch(1, "d")); err != nil {
 			t.Errorf("both followers heard: %v", err)
+		}
+		// Word from a broker whose session is over may come from a newer epoch.
+		w.replica(1).FollowerClosed(3, s3, "moved on")
+		time.Sleep(4 * time.Second)
+		table.PeerHeard(2)
+		table.PeerHeard(3)
+		table.tick(time.Now())
+		if _, err := w.produce(1, AcksLeader, batch(1, "e")); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("a follower heard without a session: %v", err)
 		}
 	})
 }

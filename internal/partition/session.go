@@ -65,8 +65,8 @@ func (t *Table) OpenFollow(req OpenRequest) (FollowerPosition, error) {
 func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failed != "" {
-		return FollowerPosition{}, r.fail("follow", ErrStorage, r.failed)
+	if err := r.unserved("follow"); err != nil {
+		return FollowerPosition{}, err
 	}
 	switch last, _, ok := r.log.Last(); {
 	case req.Epoch < r.maxSeenEpoch,
@@ -90,14 +90,13 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 // session checks that the given session is the one that may append.
 // REQUIRES: r.mu is held.
 func (r *Replica) session(op string, id uint64) error {
-	switch {
-	case r.follow.id == 0 || r.follow.id != id:
-		return r.fail(op, ErrStaleSession, fmt.Sprintf("session %d, current %d", id, r.follow.id))
-	case r.failed != "":
-		return r.fail(op, ErrStorage, r.failed)
-	default:
-		return nil
+	if err := r.unserved(op); err != nil {
+		return err
 	}
+	if r.follow.id == 0 || r.follow.id != id {
+		return r.fail(op, ErrStaleSession, fmt.Sprintf("session %d, current %d", id, r.follow.id))
+	}
+	return nil
 }
 
 // CloseFollow ends an inbound session: nothing is appended or acknowledged on

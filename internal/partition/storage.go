@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -35,10 +36,7 @@ type checkpointer struct {
 // still be running then.
 func (t *Table) RunStorage(ctx context.Context) error {
 	if err := t.awaitRegistration(ctx); err != nil {
-		return t.finalCheckpoint()
-	}
-	if err := t.clearFailureMarkers(); err != nil {
-		return err
+		return t.finalCheckpoint(context.WithoutCancel(ctx))
 	}
 	flush := time.NewTicker(flushInterval)
 	defer flush.Stop()
@@ -49,7 +47,7 @@ func (t *Table) RunStorage(ctx context.Context) error {
 		var err error
 		select {
 		case <-ctx.Done():
-			return t.finalCheckpoint()
+			return t.finalCheckpoint(context.WithoutCancel(ctx))
 		case <-flush.C:
 			t.checkSpace()
 			err = t.flushAndCheckpoint(ctx)
@@ -102,18 +100,24 @@ func (t *Table) awaitRegistration(ctx context.Context) error {
 	}
 }
 
-func (t *Table) finalCheckpoint() error {
+func (t *Table) finalCheckpoint(ctx context.Context) error {
 	if _, registered := t.image(); !registered {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return t.makeCheckpoint(ctx)
+	if err := t.makeCheckpoint(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil // the write-ahead log holds what the checkpoint would have
 }
 
 // flushAndCheckpoint writes the tails out once enough has gathered, trims
 // memory to its budget, and makes a checkpoint when one is due.
 func (t *Table) flushAndCheckpoint(ctx context.Context) error {
+	if len(t.reported) > 0 {
+		return t.forgetFailures(ctx)
+	}
 	end := t.o.WAL.End()
 	behind := int64(end - t.checkpoint.last)
 	if behind >= t.o.CheckpointBytes || (behind > 0 && t.o.Now().Sub(t.checkpoint.at) >= t.o.CheckpointInterval) {

@@ -109,7 +109,10 @@ type Table struct {
 	peerAt       sync.Map // cluster.BrokerID → *atomic.Int64
 
 	checkpoint checkpointer // owned by RunStorage
-	lowSpace   atomic.Bool  // set by RunStorage: the disk is down to its reserve
+	// reported are the replicas that Recover found failed, until the cluster
+	// knows. Owned by Recover, then by RunStorage.
+	reported []cluster.TopicPartition
+	lowSpace atomic.Bool // set by RunStorage: the disk is down to its reserve
 }
 
 // appliedImage is the newest metadata this table has acted on.

@@ -71,8 +71,8 @@ func epochEnd(vector []segment.EpochStart, end int64, epoch cluster.Epoch) (int6
 }
 
 // TruncateFollow cuts or resets the log as the leader computed, durably, and
-// returns the durable end. It waits for a sync round: call it off the read
-// loop. A cut below the high watermark is refused (R7).
+// returns the durable end. It waits for a sync round, whether ctx ends or not:
+// call it off the read loop. A cut below the high watermark is refused (R7).
 func (t *Table) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, session uint64, cut Cut) (durableEnd int64, err error) {
 	r, ok := t.Get(tp)
 	if !ok {
@@ -86,7 +86,11 @@ func (t *Table) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, s
 	if err != nil {
 		return 0, err
 	}
-	if err := t.o.WAL.WaitSynced(ctx, lsn); err != nil {
+	// The write-ahead log has the cut, so the files must get it too, also when the
+	// session ends meanwhile: what is appended next would otherwise lie behind
+	// records that replay does not have. Only a failed write-ahead log ends the
+	// wait, and it takes no appends.
+	if err := t.o.WAL.WaitSynced(context.WithoutCancel(ctx), lsn); err != nil {
 		return 0, r.reserveError("truncate", err)
 	}
 	return r.truncate(session, cut)
@@ -133,12 +137,12 @@ func (r *Replica) truncate(session uint64, cut Cut) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.failed = fmt.Sprintf("truncate to %d: %v", cut.To, err)
+		r.retire(fmt.Sprintf("truncate to %d: %v", cut.To, err))
 		return 0, r.fail("truncate", ErrStorage, err.Error())
 	}
 	r.follow.cutting = false
 	r.durableEnd = r.log.EndOffset()
-	r.highWatermark = max(min(r.highWatermark, cut.To), r.log.StartOffset())
+	r.highWatermark = max(min(r.highWatermark, r.durableEnd), r.log.StartOffset())
 	r.t.o.Logger.Info("truncated", r.attrs("to", cut.To)...)
 	return r.durableEnd, r.session("truncate", session)
 }

@@ -42,9 +42,8 @@ type waiter struct {
 	pending  *Pending
 }
 
-// waiters is the FIFO of acknowledgements of one partition. Ends never
-// decrease except behind a duplicate, which waits for an older end and is
-// released with its neighbours. Owned by the replica's mutex.
+// waiters are the acknowledgements that one partition owes, in the order of
+// their ends. Owned by the replica's mutex.
 type waiters struct {
 	queue []waiter
 	head  int
@@ -59,12 +58,17 @@ func (w *waiters) push(x waiter) {
 		w.queue, w.head = w.queue[:n], 0
 	}
 	w.queue = append(w.queue, x)
+	// A duplicate waits for an older end than what was appended since.
+	for i := len(w.queue) - 1; i > w.head && w.queue[i-1].end > x.end; i-- {
+		w.queue[i-1], w.queue[i] = w.queue[i], w.queue[i-1]
+	}
 }
 
-// release finishes, in offset order, every waiter whose end is at or below end.
-func (w *waiters) release(end int64, err error) {
+// release acknowledges, in offset order, every waiter whose end is at or below
+// end.
+func (w *waiters) release(end int64) {
 	for w.head < len(w.queue) && w.queue[w.head].end <= end {
-		w.queue[w.head].pending.finish(err)
+		w.queue[w.head].pending.finish(nil)
 		w.queue[w.head] = waiter{}
 		w.head++
 	}
@@ -73,16 +77,20 @@ func (w *waiters) release(end int64, err error) {
 	}
 }
 
-// expire finishes with err every waiter whose deadline has passed; the others
-// keep their order.
-func (w *waiters) expire(now time.Time, err func() error) {
+// expire finishes every waiter whose deadline has passed, with an error that is
+// made once; the others keep their order.
+func (w *waiters) expire(now time.Time, why func() error) {
+	var err error
 	kept := w.queue[:w.head]
 	for _, x := range w.queue[w.head:] {
 		if now.Before(x.deadline) {
 			kept = append(kept, x)
 			continue
 		}
-		x.pending.finish(err())
+		if err == nil {
+			err = why()
+		}
+		x.pending.finish(err)
 	}
 	clear(w.queue[len(kept):])
 	w.queue = kept

@@ -32,10 +32,11 @@ func TestWaiters(t *testing.T) {
 		want []string
 		left int
 	}{
-		{name: "nothing reached", ends: []int64{5, 9}, do: func(w *waiters) { w.release(4, nil) }, want: []string{"waiting", "waiting"}, left: 2},
-		{name: "reached exactly", ends: []int64{5, 9}, do: func(w *waiters) { w.release(5, nil) }, want: []string{"ok", "waiting"}, left: 1},
-		{name: "all reached", ends: []int64{5, 9}, do: func(w *waiters) { w.release(100, nil) }, want: []string{"ok", "ok"}},
-		{name: "duplicate leaves with its neighbour", ends: []int64{9, 5}, do: func(w *waiters) { w.release(9, nil) }, want: []string{"ok", "ok"}},
+		{name: "nothing reached", ends: []int64{5, 9}, do: func(w *waiters) { w.release(4) }, want: []string{"waiting", "waiting"}, left: 2},
+		{name: "reached exactly", ends: []int64{5, 9}, do: func(w *waiters) { w.release(5) }, want: []string{"ok", "waiting"}, left: 1},
+		{name: "all reached", ends: []int64{5, 9}, do: func(w *waiters) { w.release(100) }, want: []string{"ok", "ok"}},
+		{name: "duplicate does not wait for what came before it", ends: []int64{7, 9, 5}, do: func(w *waiters) { w.release(5) }, want: []string{"waiting", "waiting", "ok"}, left: 2},
+		{name: "duplicate leaves with its neighbour", ends: []int64{9, 5}, do: func(w *waiters) { w.release(9) }, want: []string{"ok", "ok"}},
 		{
 			name: "deadline takes only those that passed", ends: []int64{5, 9, 12},
 			do:   func(w *waiters) { w.expire(start.Add(time.Second), func() error { return late }) },
@@ -45,14 +46,14 @@ func TestWaiters(t *testing.T) {
 			name: "release after a deadline", ends: []int64{5, 9, 12},
 			do: func(w *waiters) {
 				w.expire(start, func() error { return late })
-				w.release(12, nil)
+				w.release(12)
 			},
 			want: []string{"late", "ok", "ok"},
 		},
 		{
 			name: "deadline after a release", ends: []int64{5, 9, 12},
 			do: func(w *waiters) {
-				w.release(5, nil)
+				w.release(5)
 				w.expire(start.Add(time.Second), func() error { return late })
 			},
 			want: []string{"ok", "late", "waiting"}, left: 1,
@@ -90,7 +91,7 @@ func TestWaitersKeepNothing(t *testing.T) {
 	for i := range int64(10_000) {
 		w.push(waiter{end: i, pending: pendingFor(i)})
 		if i >= 8 {
-			w.release(i-8, nil)
+			w.release(i - 8)
 		}
 	}
 	if got := cap(w.queue); got > 64 {

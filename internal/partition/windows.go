@@ -3,6 +3,7 @@ package partition
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/producer"
 	"github.com/chronik-project/chronik/internal/record"
@@ -24,6 +25,20 @@ func (r *Replica) loadProducers(end int64) error {
 		}
 	}
 	return r.rebuildProducers()
+}
+
+// learn updates the windows with batches that were appended. REQUIRES: r.mu is
+// held, or recovery.
+func (r *Replica) learn(batches []byte, now time.Time) error {
+	for rest := batches; len(rest) > 0; {
+		b, tail, err := record.Next(rest)
+		if err != nil {
+			return err
+		}
+		r.producers.Update(b, now)
+		rest = tail
+	}
+	return nil
 }
 
 // scan calls f for every batch from offset to the log end.
