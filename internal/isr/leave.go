@@ -83,15 +83,17 @@ func (s *State) leaveReason(remove []int, t time.Duration) string {
 	return b.String()
 }
 
-// owes describes what keeps a member behind.
+// owes describes what keeps a member behind: the limit that it passed, if it
+// passed one.
 func (s *State) owes(r *replica, t time.Duration) string {
 	due := s.end - s.held(r)
+	stalled := r.link.closed != unknown && t-r.dueSince >= s.o.StallTimeout
 	switch gone := s.disconnected(r, t); {
 	case s.lag(r, t) > s.o.LagTimeMax:
 		return fmt.Sprintf("not caught up for %s, limit %s, %d records due", round(s.lag(r, t)), s.o.LagTimeMax, due)
-	case gone > 0:
+	case gone > 0 && (gone >= s.o.DisconnectGrace || !stalled):
 		return fmt.Sprintf("disconnected for %s, limit %s, %d records due", round(gone), s.o.DisconnectGrace, due)
-	case !r.link.open:
+	case !r.link.open && r.link.closed == unknown:
 		return fmt.Sprintf("no session in this epoch for %s, limit %s, %d records due", round(t-r.dueSince), s.o.StallTimeout, due)
 	default:
 		return fmt.Sprintf("no progress for %s, limit %s, %d records due", round(t-r.dueSince), s.o.StallTimeout, due)
