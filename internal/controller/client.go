@@ -133,10 +133,13 @@ func (c *Client) call(ctx context.Context, req request, from *pool) (res cluster
 	defer cancel()
 	last := errors.New("the metadata log has no leader")
 	hint := cluster.NoBroker
-	for {
+	for attempt := 0; ; attempt++ {
 		to := c.o.Leader()
-		if hint != cluster.NoBroker {
+		switch {
+		case hint != cluster.NoBroker:
 			to, hint = hint, cluster.NoBroker
+		case to == cluster.NoBroker:
+			to = c.anyPeer(attempt)
 		}
 		if to != cluster.NoBroker {
 			resp, err := c.ask(ctx, to, req, from)
@@ -157,6 +160,21 @@ func (c *Client) call(ctx context.Context, req request, from *pool) (res cluster
 			return cluster.Result{}, repeated, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
 		}
 	}
+}
+
+// anyPeer is whom to ask for the leader while the metadata log does not tell: a
+// broker that the others do not let in, since its id is in use, has to hear so.
+func (c *Client) anyPeer(attempt int) cluster.BrokerID {
+	var others []cluster.BrokerID
+	for _, p := range c.o.Peers {
+		if p.ID != c.o.Self {
+			others = append(others, p.ID)
+		}
+	}
+	if len(others) == 0 {
+		return cluster.NoBroker
+	}
+	return others[attempt%len(others)]
 }
 
 // ask makes one attempt.

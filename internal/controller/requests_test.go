@@ -51,6 +51,20 @@ func TestClientTakesHints(t *testing.T) {
 	})
 }
 
+// TestClientAsksAnybody: the metadata log does not tell who leads, as to a broker
+// whose id another process uses.
+func TestClientAsksAnybody(t *testing.T) {
+	run(t, 3, nil, func(t *testing.T, b *bed) {
+		lost := NewClient(b.brokers[3].client.o)
+		lost.o.Leader = func() cluster.BrokerID { return cluster.NoBroker }
+		lost.o.Local = nil
+		defer lost.Close()
+		if _, err := lost.Propose(t.Context(), cluster.DeleteTopic{Name: "x"}); !errors.Is(err, cluster.ErrUnknownTopic) {
+			t.Errorf("error %v, want the answer of broker 1", err)
+		}
+	})
+}
+
 // TestDeposedInTheMiddle has the leader lose its office between the request and
 // the proposal.
 func TestDeposedInTheMiddle(t *testing.T) {
