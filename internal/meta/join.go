@@ -93,9 +93,10 @@ func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *ga
 // clusterExists asks until the answer is certain or ctx ends.
 func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 	voters := Voters(r.o.Peers)
+	refusals := map[cluster.BrokerID]string{} // that were logged
 	for round := 0; ; round++ {
 		newborn := 1 // this member
-		for id, clusterID := range r.probe(ctx) {
+		for id, clusterID := range r.probe(ctx, refusals) {
 			if clusterID != "" {
 				return true, nil
 			}
@@ -116,8 +117,8 @@ func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 }
 
 // probe asks all other brokers at once which cluster they belong to and returns
-// the answers of those that gave one.
-func (r *Raft) probe(ctx context.Context) map[cluster.BrokerID]string {
+// the answers of those that gave one. A refusal is logged when it is news.
+func (r *Raft) probe(ctx context.Context, refusals map[cluster.BrokerID]string) map[cluster.BrokerID]string {
 	type answer struct {
 		from  cluster.BrokerID
 		hello peer.Hello
@@ -144,7 +145,8 @@ func (r *Raft) probe(ctx context.Context) map[cluster.BrokerID]string {
 	for range asked {
 		if a := <-answers; a.err == nil {
 			known[a.from] = a.hello.ClusterID
-		} else if errors.Is(a.err, peer.ErrRefused) {
+		} else if errors.Is(a.err, peer.ErrRefused) && refusals[a.from] != a.err.Error() {
+			refusals[a.from] = a.err.Error()
 			r.o.Logger.Warn("a broker refuses this one", slog.Int("broker", int(a.from)), slog.String("error", a.err.Error()))
 		}
 	}
