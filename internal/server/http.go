@@ -38,20 +38,22 @@ func serveHTTP(ctx context.Context, ln net.Listener, h health, metrics prometheu
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
+	ctx, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		<-ctx.Done()
 		// A profile may run for long; a stop does not wait for it.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
+		grace, end := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer end()
 		if srv.Shutdown(grace) != nil {
 			_ = srv.Close()
 		}
 	}()
 	err := srv.Serve(ln)
+	cancel()
+	<-stopped
 	if errors.Is(err, http.ErrServerClosed) {
-		<-stopped
 		return nil
 	}
 	return err

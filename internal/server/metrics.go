@@ -81,6 +81,9 @@ func (m *metrics) collectReplicas(gauge func(*prometheus.Desc, float64, ...strin
 	var underReplicated, atMin, underMin int
 	for _, r := range m.table.Replicas() {
 		info := r.Info()
+		if info.Topic == "" {
+			continue // recovered, not yet named by metadata: all would have the same labels
+		}
 		p := strconv.Itoa(int(info.TP.Partition))
 		gauge(descBytes, float64(info.SizeBytes), info.Topic, p)
 		switch {

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
+	"github.com/chronik-project/chronik/internal/peer"
+	"github.com/chronik-project/chronik/internal/status"
+	"github.com/chronik-project/chronik/internal/vfs"
+	"github.com/chronik-project/chronik/internal/wal"
+)
+
+// TestHTTPEndsWithItsListener: a bubble does not end while a goroutine is left.
+func TestHTTPEndsWithItsListener(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := peer.NewMemNetwork().Host("a")
+		ln, err := network.Listen("a:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		metrics := prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})
+		if err := serveHTTP(context.WithoutCancel(t.Context()), ln, health{}, metrics, slog.New(slog.DiscardHandler)); err == nil {
+			t.Error("serves on a closed listener")
+		}
+	})
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{{nil, http.StatusOK}, {http.ErrAbortHandler, http.StatusServiceUnavailable}} {
+		w := httptest.NewRecorder()
+		check(func() error { return tt.err })(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != tt.want {
+			t.Errorf("error %v: status %d, want %d", tt.err, w.Code, tt.want)
+		}
+	}
+}
+
+// TestMetricsBeforeMetadata gathers when replicas are recovered but not yet
+// named, of two topics.
+func TestMetricsBeforeMetadata(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	for range 2 {
+		log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := partition.NewTable(partition.Options{Self: 1, FS: disk, Dir: "data", WAL: log})
+		if _, err := table.Recover(); err != nil {
+			t.Fatal(err)
+		}
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(&metrics{
+			table: table, wal: log, links: func() []status.Link { return nil }, ready: func() error { return nil },
+		})
+		if _, err := registry.Gather(); err != nil {
+			t.Error(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			dir := "data/topics/" + cluster.UUID{byte(i + 1)}.String() + "/0"
+			if err := vfs.MkdirAllSync(disk, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
