@@ -138,14 +138,15 @@ func outcomeOf(call, change error) isr.Outcome {
 }
 
 // drain asks the controller to move this broker's leaderships and waits until
-// it leads nothing that another broker could, at most for d.
-func (m *membership) drain(d time.Duration) {
+// it leads nothing that another broker could, at most for d, also when ctx has
+// ended: that is what stops the broker.
+func (m *membership) drain(ctx context.Context, d time.Duration) {
 	b := m.b
 	epoch := m.epoch()
 	if epoch == 0 || len(b.c.Peers) <= 1 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
 	defer cancel()
 	if _, err := b.client.Propose(ctx, cluster.DrainBroker{ID: b.c.NodeID, Epoch: epoch}); err != nil {
 		b.log.Warn("stopping without a drain", slog.Any("error", err))

@@ -103,7 +103,7 @@ func (c Config) checkSpace() error {
 	}
 	free, err := c.FS.Free(dir)
 	least := uint64(c.MemoryBytes)/2 + firstFilesBytes
-	if err != nil || free >= least {
+	if full := err == nil && free < least; !full {
 		return nil // what cannot be told is found out
 	}
 	return &StartError{
@@ -142,7 +142,36 @@ func (d *dataDir) store(id identity) error {
 }
 
 // directory identifies the data directory.
-func (d *dataDir) directory() cluster.UUID { return d.id.Directory }
+func (d *dataDir) directory() cluster.UUID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id.Directory
+}
+
+// renew gives the directory a new id: what it held was lost, so the cluster must
+// take this broker out of every in-sync set before it counts again (R12).
+func (d *dataDir) renew() error {
+	dir, err := cluster.NewUUID(rand.Reader)
+	if err != nil {
+		return err
+	}
+	return d.update(func(id *identity) { id.Directory = dir })
+}
+
+// update changes the identity, on disk first.
+func (d *dataDir) update(change func(*identity)) error {
+	d.mu.Lock()
+	id := d.id
+	d.mu.Unlock()
+	change(&id)
+	if err := d.store(id); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.id = id
+	return nil
+}
 
 // clusterID is empty until the cluster's first leader has chosen it.
 func (d *dataDir) clusterID() string {
@@ -154,36 +183,22 @@ func (d *dataDir) clusterID() string {
 // adopt remembers the cluster's id, so that this directory never joins another
 // cluster. Only the broker's reconcile loop calls it.
 func (d *dataDir) adopt(clusterID string) error {
-	d.mu.Lock()
-	id := d.id
-	d.mu.Unlock()
-	switch id.ClusterID {
+	switch known := d.clusterID(); known {
 	case clusterID:
 		return nil
 	case "":
+		return d.update(func(id *identity) { id.ClusterID = clusterID })
 	default:
-		return fmt.Errorf("data directory %s belongs to cluster %s, the peers to cluster %s", d.path, id.ClusterID, clusterID)
+		return fmt.Errorf("data directory %s belongs to cluster %s, the peers to cluster %s", d.path, known, clusterID)
 	}
-	id.ClusterID = clusterID
-	if err := d.store(id); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.id = id
-	return nil
 }
 
 // close marks a clean shutdown, if it was one, and releases the directory. It is
 // the last call.
 func (d *dataDir) close(clean bool) error {
-	d.mu.Lock()
-	id := d.id
-	d.mu.Unlock()
 	var err error
 	if clean {
-		id.CleanShutdown = true
-		err = d.store(id)
+		err = d.update(func(id *identity) { id.CleanShutdown = true })
 	}
 	return errors.Join(err, d.lock.Close())
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +13,7 @@ type listeners struct {
 	http         net.Listener // nil when turned off
 }
 
-func (c Config) bind(_ context.Context) (l listeners, err error) {
+func (c Config) bind() (l listeners, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())

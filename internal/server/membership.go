@@ -18,6 +18,9 @@ const (
 	callTimeout       = 2 * time.Second
 	// hungDisk is the age of a sync from which this broker asks to be fenced.
 	hungDisk = 10 * time.Second
+	// duplicatePatience is how long a broker that lost its log, and so has a new
+	// directory id, waits for the session of its own last process to end.
+	duplicatePatience = 15 * time.Second
 )
 
 // membership keeps this broker registered with the controller. It owns the
@@ -121,6 +124,7 @@ func (m *membership) register(ctx context.Context) error {
 		return err
 	}
 	var said string
+	began := time.Now()
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		_, err := b.client.Propose(call, cmd)
@@ -128,20 +132,21 @@ func (m *membership) register(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, cluster.ErrDuplicateBroker):
+		case errors.Is(err, cluster.ErrDuplicateBroker) && (!b.storage.report.Corrupt || time.Since(began) > duplicatePatience):
 			return &StartError{
 				fmt.Errorf("node %d is already running with another data directory: %w", b.c.NodeID, err),
 				"give this broker its own --node-id, or stop the other one",
 			}
-		case ctx.Err() != nil:
-			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		if text := err.Error(); text != said {
 			said = text
 			b.log.Info("waiting for the controller", slog.Any("error", err))
 		}
 		if !pause(ctx, registerRetry) {
-			return nil
+			return ctx.Err()
 		}
 	}
 }
@@ -161,7 +166,7 @@ func (m *membership) heartbeat(ctx context.Context) error {
 	case err == nil:
 		b.table.ControllerHeard()
 		return nil
-	case errors.Is(err, cluster.ErrStaleBrokerEpoch):
+	case errors.Is(err, cluster.ErrStaleBrokerEpoch), errors.Is(err, cluster.ErrUnknownBroker):
 		return m.register(ctx)
 	default:
 		return nil // the lease, and the controller's own clock, take it from here

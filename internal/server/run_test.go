@@ -57,28 +57,34 @@ func startBroker(t *testing.T, c Config) running {
 	}
 }
 
+// produce writes the numbers below n to topic "t".
+func produce(t *testing.T, addr string, n int) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DefaultProduceTopic("t"), kgo.AllowAutoTopicCreation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for i := range n {
+		if err := client.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestRestartKeepsEverything produces, stops gracefully, starts again and reads
 // everything back; the readiness line names the address to use.
 func TestRestartKeepsEverything(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b := startBroker(t, Config{DataDir: dir})
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.clients), kgo.DefaultProduceTopic("t"), kgo.AllowAutoTopicCreation())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 100 {
-		if err := client.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	client.Close()
+	produce(t, b.clients, 100)
 	if err := b.stop(); err != nil {
 		t.Fatalf("stop: %v", err)
 	}
 
 	b = startBroker(t, Config{DataDir: dir})
-	client, err = kgo.NewClient(kgo.SeedBrokers(b.clients), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.clients), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.checkSpace(); err != nil {
 		return err
 	}
-	ports, err := c.bind(ctx)
+	ports, err := c.bind()
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,8 @@ func open(c Config, ports listeners) (_ *broker, err error) {
 		return nil, err
 	}
 	if err := b.assemble(); err != nil {
-		return nil, errors.Join(err, b.dir.close(false))
+		// Nothing was written: the directory is as clean as it was.
+		return nil, errors.Join(err, b.dir.close(!b.storage.unclean))
 	}
 	return b, nil
 }
@@ -105,7 +106,7 @@ func (b *broker) assemble() error {
 		OnStuck: func(err error) { b.stuck <- err }, Logger: b.log,
 	})
 	if err != nil {
-		return fmt.Errorf("metadata log: %w", err)
+		return errors.Join(fmt.Errorf("metadata log: %w", err), b.storage.wal.Close())
 	}
 	b.links = replication.New(replication.Options{
 		Self: c.NodeID, Table: b.table, Network: c.Network, Hello: b.mux.Hello, Logger: b.log,
@@ -151,6 +152,12 @@ func (b *broker) openStorage() error {
 	r := b.storage.report
 	b.log.Info("recovered", slog.Int("replicas", r.Replicas), slog.Int64("replayed_bytes", r.Replayed),
 		slog.Int64("torn_bytes", r.TornBytes), slog.Int("failed_replicas", len(r.Failed)), slog.Bool("corrupt", r.Corrupt))
+	if r.Corrupt {
+		// Recovery cannot name the replicas of which all records came after the damage.
+		if err := b.dir.renew(); err != nil {
+			return errors.Join(err, log.Close())
+		}
+	}
 	return nil
 }
 
@@ -172,18 +179,18 @@ func (b *broker) run(ctx context.Context) error {
 	// The write-ahead log and the metadata log outlive everything that writes
 	// to them.
 	s := newStack()
-	s.start("write-ahead log", b.storage.wal.Run)
-	s.start("segments", b.table.RunStorage)
-	s.start("peer port", func(ctx context.Context) error { return b.mux.Serve(ctx, b.ports.peer) })
-	s.start("metadata log", b.meta.Run)
-	s.start("partitions", b.table.Run)
-	s.start("links", b.links.Run)
-	s.start("controller", b.control.Run)
-	s.start("metadata", b.reconcile)
-	s.start("in-sync proposals", b.proposer.Run)
-	s.start("membership", b.member.Run)
-	s.start("producer ids", b.api.Run)
-	s.start("clients", func(ctx context.Context) error {
+	s.start(ctx, "write-ahead log", b.storage.wal.Run)
+	s.start(ctx, "segments", b.table.RunStorage)
+	s.start(ctx, "peer port", func(ctx context.Context) error { return b.mux.Serve(ctx, b.ports.peer) })
+	s.start(ctx, "metadata log", b.meta.Run)
+	s.start(ctx, "partitions", b.table.Run)
+	s.start(ctx, "links", b.links.Run)
+	s.start(ctx, "controller", b.control.Run)
+	s.start(ctx, "metadata", b.reconcile)
+	s.start(ctx, "in-sync proposals", b.proposer.Run)
+	s.start(ctx, "membership", b.member.Run)
+	s.start(ctx, "producer ids", b.api.Run)
+	s.start(ctx, "clients", func(ctx context.Context) error {
 		return wire.New(wire.Options{
 			Listener: b.ports.client, Handler: b.api, RequestBytes: int(b.c.MemoryBytes / 4), Logger: b.log,
 		}).Serve(ctx)
@@ -191,15 +198,15 @@ func (b *broker) run(ctx context.Context) error {
 	if b.ports.http != nil {
 		h := health{live: b.live, ready: b.member.ready}
 		m := &metrics{table: b.table, wal: b.storage.wal, links: b.links.Links, ready: b.member.ready}
-		s.start("HTTP", func(ctx context.Context) error { return serveHTTP(ctx, b.ports.http, h, m, b.log) })
+		s.start(ctx, "HTTP", func(ctx context.Context) error { return serveHTTP(ctx, b.ports.http, h, m, b.log) })
 	}
-	s.start("readiness", b.announce)
+	s.start(ctx, "readiness", b.announce)
 
 	var failure error
 	select {
 	case <-ctx.Done():
 		b.log.Info("stopping")
-		b.member.drain(b.c.DrainTimeout)
+		b.member.drain(ctx, b.c.DrainTimeout)
 	case failure = <-s.failed:
 	case failure = <-b.stuck:
 	}
@@ -213,7 +220,7 @@ func (b *broker) live() error { return b.storage.wal.Err() }
 // announce prints the readiness line once the broker serves.
 func (b *broker) announce(ctx context.Context) error {
 	if err := b.member.awaitReady(ctx); err != nil {
-		return nil // stopped before
+		return err // stopped before
 	}
 	httpAddr := HTTPOff
 	if b.ports.http != nil {

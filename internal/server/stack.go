@@ -12,7 +12,7 @@ import (
 type stack struct {
 	mu     sync.Mutex
 	parts  []*part    // guarded by mu
-	failed chan error // the first part that ended by itself
+	failed chan error // a part that ended by itself
 }
 
 type part struct {
@@ -24,10 +24,10 @@ type part struct {
 
 func newStack() *stack { return &stack{failed: make(chan error, 1)} }
 
-// start runs a part in its own goroutine until [stack.stop]. Its context does
-// not descend from the caller's: a stop is orderly, never all at once.
-func (s *stack) start(name string, run func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
+// start runs a part in its own goroutine until [stack.stop]. It does not end
+// with the caller's context: a stop is orderly, never all at once.
+func (s *stack) start(ctx context.Context, name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &part{name: name, cancel: cancel, done: make(chan struct{})}
 	s.mu.Lock()
 	s.parts = append(s.parts, p)
@@ -51,7 +51,7 @@ func (s *stack) start(name string, run func(context.Context) error) {
 	}()
 }
 
-// report hands out the first failure; false if another one was first.
+// report hands out a failure; false if another one waits to be taken.
 func (s *stack) report(err error) bool {
 	select {
 	case s.failed <- err:
@@ -61,8 +61,8 @@ func (s *stack) report(err error) bool {
 	}
 }
 
-// stop ends the parts in reverse order and returns their errors, without the
-// one that was reported.
+// stop ends the parts in reverse order and returns their errors, without those
+// that whoever waits on failed has taken.
 func (s *stack) stop() error {
 	s.mu.Lock()
 	parts := s.parts
@@ -73,6 +73,11 @@ func (s *stack) stop() error {
 		parts[i].cancel()
 		<-parts[i].done
 		errs = append(errs, parts[i].err)
+	}
+	select {
+	case err := <-s.failed: // while nobody waited: the stop had begun
+		errs = append(errs, err)
+	default:
 	}
 	return errors.Join(errs...)
 }
