@@ -275,3 +275,13 @@ func (w *world) contents(id cluster.BrokerID) []string {
 	}
 	return all
 }
+
+// runFor runs a loop for a while and waits for its end.
+func runFor(t *testing.T, run func(context.Context) error, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	if err := run(ctx); err != nil {
+		t.Error(err)
+	}
+}
