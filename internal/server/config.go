@@ -64,7 +64,8 @@ type Config struct {
 	//
 	// The default is 256 MiB.
 	MemoryBytes int64
-	// WALFileBytes is the size of the write-ahead log's files.
+	// WALFileBytes is the size of the write-ahead log's files. A file must have
+	// room for the largest batch of any topic, on this broker as on the others.
 	//
 	// The default is 64 MiB.
 	WALFileBytes int64
@@ -176,6 +177,10 @@ func (c Config) WithDefaults() Config {
 // minMemoryBytes leaves room for one write round, one request and the tail.
 const minMemoryBytes = 32 << 20
 
+// minWALFileBytes has room for what a follower is sent at once, a mebibyte
+// unless one batch is larger: a frame never spans files.
+const minWALFileBytes = 2 << 20
+
 // Validate checks a configuration that has its defaults, without touching disk
 // or network. Every error is a [ConfigError].
 func (c Config) Validate() error {
@@ -202,6 +207,9 @@ func (c Config) Validate() error {
 	}
 	if c.MemoryBytes < minMemoryBytes {
 		return &ConfigError{"memory", fmt.Sprintf("%d bytes are too few", c.MemoryBytes), "use at least 32MiB"}
+	}
+	if c.WALFileBytes < minWALFileBytes {
+		return &ConfigError{"wal-file-size", fmt.Sprintf("%d bytes are too few", c.WALFileBytes), "use at least 2MiB, and more than the largest batch of any topic"}
 	}
 	return c.validatePeers()
 }

@@ -65,6 +65,7 @@ func TestValidate(t *testing.T) {
 		{name: "peer port for everybody", config: Config{PeerListen: "10.0.0.1:9192", Peers: peers}, setting: "peer-listen"},
 		{name: "peer port for everybody, on purpose", config: Config{PeerListen: "10.0.0.1:9192", Peers: peers, InsecurePeers: true}},
 		{name: "too little memory", config: Config{MemoryBytes: 1 << 20}, setting: "memory"},
+		{name: "write-ahead log files too small for a catch-up", config: Config{WALFileBytes: 1 << 20}, setting: "wal-file-size"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

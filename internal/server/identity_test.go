@@ -64,7 +64,7 @@ func TestFailedStartIsNoUncleanShutdown(t *testing.T) {
 	write(t, blocked, "x")
 	err := Run(t.Context(), Config{
 		DataDir: dir, MetadataDir: filepath.Join(blocked, "raft"),
-		Listen: "127.0.0.1:0", PeerListen: "127.0.0.1:0", HTTPListen: HTTPOff, WALFileBytes: 1 << 20,
+		Listen: "127.0.0.1:0", PeerListen: "127.0.0.1:0", HTTPListen: HTTPOff, WALFileBytes: 2 << 20,
 	})
 	if err == nil {
 		t.Fatal("started without a metadata log")

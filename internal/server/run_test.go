@@ -39,7 +39,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 func startBroker(t *testing.T, c Config) running {
 	t.Helper()
 	c.Listen, c.PeerListen, c.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	c.WALFileBytes = 1 << 20
+	c.WALFileBytes = 2 << 20
 	ready := &lineWriter{line: make(chan string, 1)}
 	c.Ready = ready
 	ctx, cancel := context.WithCancel(t.Context())
