@@ -2,8 +2,12 @@ package peer
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -49,7 +53,7 @@ func newMemPair(n *MemNetwork, from, to string) *memPair {
 
 // ends wraps the two applications' ends with addresses.
 func (p *memPair) ends(local, remote memAddr) (near, far net.Conn) {
-	return memConn{p.near, local, remote}, memConn{p.far, remote, local}
+	return &memConn{Conn: p.near, local: local, remote: remote}, &memConn{Conn: p.far, local: remote, remote: local}
 }
 
 // kill drops what is in flight and fails both ends.
@@ -126,14 +130,45 @@ func (p *memPair) arrive(from, to string, due time.Time) bool {
 	}
 }
 
-// memConn is an application's end.
+// memConn is an application's end. Its errors are those of TCP, which clients
+// know how to take.
 type memConn struct {
 	net.Conn
 	local, remote memAddr
+	closed        atomic.Bool
+}
+
+// Read reads what has arrived.
+func (c *memConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.tcpError("read", err)
+}
+
+// Write sends.
+func (c *memConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.tcpError("write", err)
+}
+
+func (c *memConn) tcpError(op string, err error) error {
+	switch {
+	case !errors.Is(err, io.ErrClosedPipe):
+		return err
+	case c.closed.Load():
+		return &net.OpError{Op: op, Net: "memory", Addr: c.remote, Err: net.ErrClosed}
+	default:
+		return memError(op, string(c.remote), syscall.ECONNRESET)
+	}
+}
+
+// Close closes this end; what was sent still arrives.
+func (c *memConn) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
 }
 
 // LocalAddr is the dialing host's name or the listener's address.
-func (c memConn) LocalAddr() net.Addr { return c.local }
+func (c *memConn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr is the other end's LocalAddr.
-func (c memConn) RemoteAddr() net.Addr { return c.remote }
+func (c *memConn) RemoteAddr() net.Addr { return c.remote }
