@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+)
+
+// broker is a process on a disk that outlives it.
+type broker struct {
+	w  *world
+	id cluster.BrokerID
+
+	// What the disk holds, the logs of the replicas apart.
+	directory byte
+	replicas  []*replica // in the order of their creation, so that a seed repeats itself
+	// lsn is the end of the write-ahead log in memory, syncedLSN of what is on
+	// the disk. All replicas of a broker share the log.
+	lsn, syncedLSN int
+	failed         []cluster.TopicPartition // found damaged, and not reported yet
+
+	// What the process knows.
+	up          bool
+	incarnation byte
+	view        int // index of the newest image it has applied
+	registered  bool
+	syncing     bool // a sync round is under way
+	roundLSN    int  // what that round will have put on the disk
+}
+
+func (b *broker) uuid() cluster.UUID { return cluster.UUID{byte(b.id), b.incarnation} }
+
+func (b *broker) image() *cluster.Image { return b.w.images[b.view] }
+
+func (b *broker) replica(tp cluster.TopicPartition) *replica {
+	for _, r := range b.replicas {
+		if r.tp == tp {
+			return r
+		}
+	}
+	return nil
+}
+
+// start begins a new process. It may know less metadata than the last one did.
+func (b *broker) start() {
+	b.up = true
+	if !b.w.is(ruleR1) || b.incarnation == 0 || len(b.failed) > 0 || b.w.registration(b.id).Directory != b.uuidOfDirectory() {
+		b.incarnation++
+	}
+	b.registered, b.syncing = false, false
+	view := b.view
+	if view > 0 && b.w.r.IntN(3) == 0 {
+		view -= b.w.r.IntN(min(view, 6))
+	}
+	b.view = 0
+	if b.w.tracing {
+		b.w.logf("b%d starts, incarnation %d", b.id, b.incarnation)
+	}
+	b.learn(view)
+}
+
+func (b *broker) uuidOfDirectory() cluster.UUID { return cluster.UUID{byte(b.id), b.directory} }
+
+// learn applies an image, as partition.(*Table).Apply does.
+func (b *broker) learn(view int) {
+	old := b.image()
+	b.view = view
+	img := b.image()
+	self, ok := img.Broker(b.id)
+	registered := ok && self.Incarnation == b.uuid()
+	if registered && !b.registered {
+		b.remove(func(r *replica) bool { _, ok := img.TopicByID(r.tp.TopicID); return !ok })
+	}
+	for _, t := range cluster.Diff(old, img).Deleted {
+		b.remove(func(r *replica) bool { return r.tp.TopicID == t.ID })
+	}
+	for _, t := range img.Topics() {
+		for i, p := range t.Partitions {
+			tp := t.TopicPartition(i)
+			r := b.replica(tp)
+			if r == nil {
+				r = newReplica(b, tp)
+				b.replicas = append(b.replicas, r)
+			}
+			r.become(img, t, p, registered)
+		}
+	}
+	for _, r := range b.replicas {
+		r.refreshEligible(img)
+	}
+	b.registered = registered
+}
+
+func (b *broker) remove(gone func(*replica) bool) {
+	b.replicas = slices.DeleteFunc(b.replicas, func(r *replica) bool {
+		if gone(r) {
+			r.lead, r.follow = nil, follow{}
+			return true
+		}
+		return false
+	})
+}
+
+// syncStep begins a sync round, or ends the one that is under way. Slow disks
+// take their time.
+func (b *broker) syncStep() {
+	switch {
+	case !b.up || b.w.r.IntN(1000) < b.w.odds.slow[b.id-1]:
+	case b.syncing:
+		b.endSync()
+	default:
+		b.beginSync()
+		if b.w.r.IntN(2) == 0 {
+			b.endSync()
+		}
+	}
+}
+
+func (b *broker) beginSync() {
+	b.syncing, b.roundLSN = true, b.lsn
+	for _, r := range b.replicas {
+		r.round = round{generation: r.generation, end: r.end(), cut: r.follow.cutting}
+	}
+}
+
+func (b *broker) endSync() {
+	b.syncing, b.syncedLSN = false, b.roundLSN
+	for _, r := range b.replicas {
+		switch {
+		case r.round.cut && r.follow.cutting:
+			r.cut()
+		case !r.round.cut:
+			r.synced(r.round.generation, r.round.end)
+		}
+		r.round = round{}
+	}
+}
+
+// syncAll waits for the disk.
+func (b *broker) syncAll() {
+	if b.syncing {
+		b.endSync()
+	}
+	b.beginSync()
+	b.endSync()
+}
+
+// tick asks the in-sync policy of everything that is led here.
+func (b *broker) tick() {
+	if !b.up {
+		return
+	}
+	for _, r := range b.replicas {
+		r.tick()
+	}
+}
+
+// crash ends the process. What was not synced may be lost, or some of the end
+// of it: nothing in the middle, as all is one write-ahead log.
+func (b *broker) crash() {
+	w := b.w
+	survives := b.syncedLSN
+	if w.r.IntN(1000) < w.odds.torn {
+		survives += w.r.IntN(b.lsn - b.syncedLSN + 1)
+	}
+	b.up, b.registered, b.syncing = false, false, false
+	if w.tracing {
+		w.logf("b%d crashes, loses %d of %d log entries", b.id, b.lsn-survives, b.lsn)
+	}
+	for _, r := range b.replicas {
+		r.recover(survives)
+	}
+	b.syncedLSN = b.lsn
+	if !w.damaged && !w.calm && w.r.IntN(8) == 0 {
+		b.damage()
+	}
+}
+
+// damage makes the disk lose what it had synced: all of it, so that it gets a
+// new directory id, or one replica, which recovery notices and reports.
+func (b *broker) damage() {
+	b.w.damaged = true
+	if len(b.replicas) > 0 && b.w.r.IntN(3) == 0 {
+		r := b.replicas[b.w.r.IntN(len(b.replicas))]
+		if b.w.tracing {
+			b.w.logf("b%d finds %s damaged", b.id, r.tp)
+		}
+		*r = *newReplica(b, r.tp)
+		b.failed = append(b.failed, r.tp)
+		return
+	}
+	if b.w.tracing {
+		b.w.logf("b%d loses its disk", b.id)
+	}
+	b.replicas = nil
+	b.directory++
+}
+
+// survivors is how many entries of the log were written before lsn.
+func survivors(log []entry, lsn int) int {
+	return sort.Search(len(log), func(i int) bool { return log[i].lsn > lsn })
+}

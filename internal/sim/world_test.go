@@ -1,0 +1,192 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/isr"
+)
+
+const (
+	brokerCount = 3 // and every partition has a replica on each of them
+	minISR      = "2"
+	topicName   = "t"
+	stepCount   = 1200
+	// maxMessages bounds what is under way: the oldest message is lost.
+	maxMessages = 60
+	// maxLate bounds the copies that may come very late.
+	maxLate = 20
+)
+
+// world is a cluster, its clients and everything that may happen to it.
+type world struct {
+	r      *rand.Rand
+	broken rule // the one rule that does not hold; none in a sound cluster
+	now    time.Time
+	odds   odds
+	policy isr.Options
+
+	images  []*cluster.Image // the newest last; every broker knows a prefix
+	brokers [brokerCount]*broker
+	net     []message
+	late    []message // copies that come when they are long forgotten
+	clients []*client // of the newest topic, one for each partition
+	oracles map[cluster.TopicPartition]*oracle
+
+	partitions int
+	topics     byte   // topics created so far
+	sessions   uint64 // the newest session id
+	values     int64  // the newest value: no two batches have the same
+	producers  int64
+	damaged    bool // the one disk that may lose what it synced has done so
+	calm       bool // everything works: the schedule is over
+
+	failure error
+	tracing bool
+	trace   []string
+}
+
+// newWorld starts three brokers and one topic. The seed decides all the rest.
+func newWorld(seed uint64, broken rule, tracing bool) *world {
+	w := &world{
+		r: rand.New(rand.NewPCG(seed, 0)), broken: broken, tracing: tracing,
+		now: time.Unix(1_700_000_000, 0), images: []*cluster.Image{cluster.NewImage()},
+		oracles: map[cluster.TopicPartition]*oracle{},
+	}
+	w.odds = drawOdds(w.r)
+	w.policy = drawPolicy(w.r)
+	w.partitions = 1 + w.r.IntN(8)/6*(1+w.r.IntN(2)) // mostly one: what happens, happens to it
+	for i := range w.brokers {
+		w.brokers[i] = &broker{w: w, id: cluster.BrokerID(i + 1), directory: 1}
+		w.brokers[i].start()
+		w.register(w.brokers[i])
+		w.apply(cluster.UnfenceBroker{ID: w.brokers[i].id, Epoch: w.registration(w.brokers[i].id).Epoch})
+	}
+	w.createTopic()
+	for _, b := range w.brokers {
+		b.learn(len(w.images) - 1)
+	}
+	return w
+}
+
+// createTopic creates the next topic, with a client for each partition.
+func (w *world) createTopic() {
+	w.topics++
+	id := cluster.UUID{9, w.topics}
+	var assignment [][]cluster.BrokerID
+	w.clients = w.clients[:0]
+	for p := range w.partitions {
+		var replicas []cluster.BrokerID
+		for i := range brokerCount {
+			replicas = append(replicas, cluster.BrokerID((p+i)%brokerCount+1))
+		}
+		assignment = append(assignment, replicas)
+		w.producers++
+		tp := cluster.TopicPartition{TopicID: id, Partition: int32(p)}
+		w.clients = append(w.clients, &client{w: w, tp: tp, producerID: w.producers})
+		w.oracles[tp] = newOracle(w, tp)
+	}
+	if w.tracing {
+		w.logf("topic %d is created", w.topics)
+	}
+	w.apply(cluster.CreateTopic{
+		ID: id, Name: topicName, Assignment: assignment, Configs: map[string]string{"min.insync.replicas": minISR},
+	})
+}
+
+// recreateTopic deletes the topic and, unless nobody is alive to hold the new
+// one, creates another of the same name.
+func (w *world) recreateTopic() {
+	alive := false
+	for _, b := range w.newest().Brokers() {
+		alive = alive || b.Eligible()
+	}
+	if alive && w.topics < 4 {
+		w.apply(cluster.DeleteTopic{Name: topicName})
+		w.createTopic()
+	}
+}
+
+func (w *world) logf(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+// fail keeps the first thing that must not happen.
+func (w *world) fail(format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf(format, args...)
+		if w.tracing {
+			w.logf("FAILURE: %v", w.failure)
+		}
+	}
+}
+
+// run lives through one schedule.
+func (w *world) run(steps int) {
+	for range steps {
+		w.step()
+		if w.failure != nil {
+			return
+		}
+	}
+}
+
+// step does one thing that could happen next.
+func (w *world) step() {
+	w.now = w.now.Add(time.Duration(w.r.Int64N(int64(20 * time.Millisecond))))
+	b := w.brokers[w.r.IntN(brokerCount)]
+	switch w.odds.draw(w.r) {
+	case opProduce:
+		w.clients[w.r.IntN(len(w.clients))].act()
+	case opSync:
+		b.syncStep()
+	case opConnect:
+		b.connect(w.someone(b))
+	case opPush:
+		b.push(w.someone(b))
+	case opDeliver:
+		w.deliver()
+	case opLearn:
+		if last := len(w.images) - 1; b.up && b.view < last && w.r.IntN(1000) >= w.odds.lag[b.id-1] {
+			next := b.view + 1
+			if w.r.IntN(1000) < w.odds.jump {
+				next += w.r.IntN(last - b.view)
+			}
+			b.learn(next)
+		}
+	case opTick:
+		b.tick()
+	case opRepair:
+		w.repair(b)
+	case opFetch:
+		b.fetch()
+	case opLose:
+		if len(w.net) > 0 {
+			w.take(w.r.IntN(len(w.net)))
+		}
+	case opClose:
+		b.closeLink(w.someone(b))
+	case opFence:
+		w.fence(b.id)
+	case opCrash:
+		if b.up {
+			b.crash()
+		}
+	case opDrain:
+		w.apply(cluster.DrainBroker{ID: b.id, Epoch: w.registration(b.id).Epoch})
+	case opElect:
+		w.elect(b.id)
+	case opRecreate:
+		w.recreateTopic()
+	}
+}
+
+// someone picks a broker other than b.
+func (w *world) someone(b *broker) *broker {
+	return w.brokers[(int(b.id)-1+1+w.r.IntN(brokerCount-1))%brokerCount]
+}
+
+// peer finds a broker.
+func (w *world) peer(id cluster.BrokerID) *broker { return w.brokers[id-1] }
