@@ -192,6 +192,7 @@ func (o Options) withDefaults() Options {
 // wire.Handler.
 type Table struct {
 	o               Options
+	born            time.Time
 	apis            []api
 	sessions        *fetchSessions
 	ids             *producerIDs
@@ -203,6 +204,7 @@ func New(o Options) *Table {
 	o = o.withDefaults()
 	return &Table{
 		o:               o,
+		born:            time.Now(),
 		apis:            apis(),
 		sessions:        newFetchSessions(o),
 		ids:             newProducerIDs(o.Admin, o.Logger),

@@ -64,7 +64,8 @@ func (t *Table) Versions(key int16) (lowest, highest int16, ok bool) {
 	return a.lowest, a.highest, ok
 }
 
-// metadataTimeout bounds how long a request waits for the first metadata.
+// metadataTimeout is how long after the start requests wait for metadata. It is
+// not counted from each request: those of one connection would add up.
 const metadataTimeout = 2 * time.Second
 
 // informed reports whether there is metadata to answer from.
@@ -81,7 +82,7 @@ func (t *Table) Handle(ctx context.Context, req *wire.Request) (wire.Reply, erro
 	if !a.blind && !t.informed() {
 		// The connection is not read on meanwhile, as if this broker were not up:
 		// its requests keep their order. After that they get retriable errors.
-		wait, cancel := context.WithTimeout(ctx, metadataTimeout)
+		wait, cancel := context.WithDeadline(ctx, t.born.Add(metadataTimeout))
 		defer cancel()
 		_ = t.awaitIndex(wait, 1)
 	}

@@ -61,6 +61,7 @@ func TestABrokerWithoutMetadataIsNoAuthority(t *testing.T) {
 		topic := b.topic("orders", nil, []cluster.BrokerID{1})
 		b.forget()
 		name := topic.Name
+		start := time.Now()
 
 		metadata := kmsg.NewPtrMetadataRequest()
 		metadata.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
@@ -85,6 +86,9 @@ func TestABrokerWithoutMetadataIsNoAuthority(t *testing.T) {
 		list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: name, Partitions: []kmsg.ListOffsetsRequestTopicPartition{kmsg.NewListOffsetsRequestTopicPartition()}}}
 		if got := ask[*kmsg.ListOffsetsResponse](b, list, 10).Topics[0].Partitions[0].ErrorCode; code(got) != codeNotLeaderOrFollower {
 			t.Errorf("list offsets: code %d, want %d", got, codeNotLeaderOrFollower)
+		}
+		if took := time.Since(start); took != metadataTimeout {
+			t.Errorf("answers took %s together, want %s", took, metadataTimeout)
 		}
 	})
 }
