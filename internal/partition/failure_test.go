@@ -176,8 +176,8 @@ func TestReportedFailureIsForgotten(t *testing.T) {
 		if err := w.ship(1, 2, session); err != nil {
 			t.Fatal(err)
 		}
-		b.table.failReplica(w.replica(2), "flush")
-		if err := b.table.makeCheckpoint(t.Context()); err != nil {
+		checkpointNow(w, b) // has a mark that the new log does not reach
+		if err := b.table.markFailed(w.tp, "checkpoint"); err != nil {
 			t.Fatal(err)
 		}
 		w.crash(2)
@@ -188,6 +188,9 @@ func TestReportedFailureIsForgotten(t *testing.T) {
 		}
 		if err := b.table.flushAndCheckpoint(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if _, _, err := b.disk.Stat(b.table.failureMarker(w.tp)); !vfs.IsNotExist(err) {
+			t.Errorf("marker: %v", err)
 		}
 		w.crash(2)
 		w.start(2)

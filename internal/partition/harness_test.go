@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,7 @@ type node struct {
 	table       *Table
 	acks        acks
 	proposals   []Proposal
+	woken       atomic.Int64 // times that the links were nudged
 	report      RecoveryReport
 	stop        func()
 }
@@ -100,6 +102,7 @@ func (w *world) start(id cluster.BrokerID) {
 	b.wal = log
 	b.table = NewTable(Options{
 		Self: id, Incarnation: b.incarnation, FS: b.fault, Dir: "data", WAL: log,
+		Wake:    func(cluster.TopicPartition) { b.woken.Add(1) },
 		Propose: func(p []Proposal) { b.proposals = append(b.proposals, p...) },
 		Logger:  slog.New(slog.DiscardHandler),
 	})
