@@ -514,7 +514,7 @@ func TestDamagedReplicaStartsAnew(t *testing.T) {
 // it since.
 func TestRecoveryKeepsWhatWasDurable(t *testing.T) {
 	t.Parallel()
-	for range 30 {
+	for range 10 {
 		seed := rand.Uint64()
 		synctest.Test(t, func(t *testing.T) {
 			t.Logf("seed %d", seed)
