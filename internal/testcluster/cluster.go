@@ -40,7 +40,7 @@ type Options struct {
 	// WALFileBytes is the size of the files of the write-ahead logs, small so
 	// that tests see them change.
 	//
-	// The default is 256 KiB.
+	// The default is 2 MiB, the smallest.
 	WALFileBytes int64
 	// Logger receives the brokers' logs; nil discards them.
 	Logger *slog.Logger
@@ -50,7 +50,7 @@ func (o Options) withDefaults() Options {
 	o.Brokers = cmp.Or(o.Brokers, 3)
 	o.Latency = cmp.Or(o.Latency, 500*time.Microsecond)
 	o.Sync = cmp.Or(o.Sync, time.Millisecond)
-	o.WALFileBytes = cmp.Or(o.WALFileBytes, 256<<10)
+	o.WALFileBytes = cmp.Or(o.WALFileBytes, 2<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -190,24 +190,26 @@ func (c *Cluster) crash(ids []cluster.BrokerID, power bool) {
 	}
 }
 
-// Stop ends brokers gracefully, one after the other.
-func (c *Cluster) Stop(ids ...cluster.BrokerID) error {
-	var errs []error
-	for _, id := range c.all(ids) {
-		b := c.broker(id)
-		if !b.up {
-			continue
-		}
-		b.up = false
-		b.process.stop()
-		b.process.ended()
-		if err := b.process.err; err != nil {
-			errs = append(errs, fmt.Errorf("stop broker %d: %w", id, err))
-		}
-		b.process.port.unplug()
-		b.process.mount.unmount()
+// Stop ends a broker gracefully. When ctx ends first, the broker is killed.
+func (c *Cluster) Stop(ctx context.Context, id cluster.BrokerID) error {
+	b := c.broker(id)
+	if !b.up {
+		return nil
 	}
-	return errors.Join(errs...)
+	b.process.stop()
+	select {
+	case <-b.process.done:
+	case <-ctx.Done():
+		c.Kill(id)
+		return fmt.Errorf("stop broker %d: %w", id, context.Cause(ctx))
+	}
+	b.up = false
+	b.process.port.unplug()
+	b.process.mount.unmount()
+	if err := b.process.err; err != nil {
+		return fmt.Errorf("stop broker %d: %w", id, err)
+	}
+	return nil
 }
 
 // Failed reports the processes that ended although nobody ended them.

@@ -85,7 +85,7 @@ func TestRollingRestart(t *testing.T) {
 	inWorld(t, pickSeed(t), 3, func(w *world) {
 		for _, id := range w.c.Brokers() {
 			w.progress(5*time.Second, 20)
-			if err := w.c.Stop(id); err != nil {
+			if err := w.stop(id); err != nil {
 				t.Error(err)
 			}
 			w.progress(5*time.Second, 20)

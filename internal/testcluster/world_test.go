@@ -32,6 +32,9 @@ const (
 	ackSlack   = 500 * time.Millisecond
 	// healLimit bounds what is left to do when all faults are over.
 	healLimit = 30 * time.Second
+	// rejoinLimit is healLimit for a broker that left the in-sync sets so often
+	// that it has to be caught up for a minute before it is taken back.
+	rejoinLimit = healLimit + time.Minute
 	// pollEvery is how often a condition is looked at.
 	pollEvery = 20 * time.Millisecond
 )
@@ -106,6 +109,7 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(w.c.Seeds()...),
 		kgo.Dialer(w.c.DialContext),
+		kgo.AlwaysRetryEOF(), // a broker that crashes right after it was dialled wants no SASL
 		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
 	}, opts...)...)
@@ -136,6 +140,13 @@ func (w *world) start(ids ...cluster.BrokerID) {
 	}
 	w.mu.Unlock()
 	w.c.Start(ids...)
+}
+
+// stop stops a broker gracefully, or kills it if that takes too long.
+func (w *world) stop(id cluster.BrokerID) error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), healLimit)
+	defer cancel()
+	return w.c.Stop(ctx, id)
 }
 
 // ready waits until brokers serve.
@@ -274,7 +285,7 @@ func (w *world) finish() {
 	w.start()
 	w.c.Repair()
 	w.ready()
-	detail := w.awaitISR(healLimit, 3)
+	detail := w.awaitISR(rejoinLimit, 3)
 	w.progress(5*time.Second, 5)
 	w.load.stop()
 	w.watch.stop()
