@@ -33,6 +33,9 @@ func TestFailedLeaderStopsLeading(t *testing.T) {
 		if _, leads := r.Lead(); leads {
 			t.Error("still leads")
 		}
+		if _, _, ok := r.Position(0); ok {
+			t.Error("the links may still use the epoch")
+		}
 		r.FollowerClosed(2, s2, "no leader")
 		r.FollowerClosed(3, s3, "no leader")
 		for range 20 {
@@ -64,6 +67,9 @@ func TestFailedFollowerAcksNothing(t *testing.T) {
 		delete(b.acks, session)
 		r.Synced(r.generation, 1)
 		b.table.FollowHighWatermark(w.tp, session, 0)
+		if r.follow.id != 0 {
+			t.Error("the session is still open")
+		}
 		if len(b.acks) > 0 || r.Info().DurableEndOffset != 0 {
 			t.Errorf("acknowledged %v, durable end %d", b.acks, r.Info().DurableEndOffset)
 		}
