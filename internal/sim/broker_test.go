@@ -146,6 +146,10 @@ func (b *broker) syncAll() {
 	b.endSync()
 }
 
+func (b *broker) leads() bool {
+	return slices.ContainsFunc(b.replicas, func(r *replica) bool { return r.lead != nil })
+}
+
 // tick asks the in-sync policy of everything that is led here.
 func (b *broker) tick() {
 	if !b.up {
@@ -172,7 +176,7 @@ func (b *broker) crash() {
 		r.recover(survives)
 	}
 	b.syncedLSN = b.lsn
-	if !w.damaged && !w.calm && w.r.IntN(8) == 0 {
+	if !w.damaged && !w.calm && w.r.IntN(4) == 0 {
 		b.damage()
 	}
 }

@@ -149,16 +149,9 @@ func (b *broker) push(f *broker) {
 
 // acked takes a follower's ack. Of another session it counts nothing (R4).
 func (r *replica) acked(m *message) {
-	w := r.w()
-	if w.is(ruleR4) {
-		r.ackedOfAnySession(m)
-		return
+	if l := r.sessionOf(m, phaseOpen); l != nil {
+		r.countAck(l, m.from, m.durable)
 	}
-	l := r.sessionOf(m, phaseOpen)
-	if l == nil {
-		return
-	}
-	r.countAck(l, m.from, m.durable)
 }
 
 func (r *replica) countAck(l *link, from cluster.BrokerID, durable int64) {
@@ -179,14 +172,18 @@ func (r *replica) countAck(l *link, from cluster.BrokerID, durable int64) {
 	r.advance()
 }
 
-// ackedOfAnySession is what R4 forbids.
-func (r *replica) ackedOfAnySession(m *message) {
-	if r.lead == nil {
-		return
-	}
-	l := &r.lead.links[m.from-1]
-	if durable := min(m.durable, r.end()); l.phase == phaseOpen && durable >= l.told {
-		r.countAck(l, m.from, durable)
+// ackAnyone is what R4 forbids: an ack counts for whoever leads when it comes,
+// in whatever session the follower is then.
+func (w *world) ackAnyone(m *message) {
+	for _, b := range w.brokers {
+		r := b.replica(m.tp)
+		if !b.up || r == nil || r.lead == nil || b.id == m.from {
+			continue
+		}
+		l := &r.lead.links[m.from-1]
+		if durable := min(m.durable, r.end()); l.phase == phaseOpen && durable >= l.told {
+			r.countAck(l, m.from, durable)
+		}
 	}
 }
 

@@ -38,7 +38,6 @@ type message struct {
 	session  uint64
 	epoch    cluster.Epoch
 
-	index        int // of the image that made the sender the leader
 	brokerEpoch  cluster.BrokerEpoch
 	durable, end int64
 	epochs       []epochStart
@@ -56,8 +55,8 @@ func (w *world) send(m *message) {
 		w.net = slices.Delete(w.net, 0, 1)
 	}
 	odds := w.odds.late
-	if m.kind == msgProposal {
-		odds = w.odds.lateProposal
+	if m.kind == w.odds.lateKind {
+		odds = 300
 	}
 	if m.kind.repeats() && w.r.IntN(1000) < odds {
 		w.setAside(m)
@@ -117,6 +116,10 @@ func (w *world) receive(m *message) {
 		w.judge(m)
 		return
 	case msgOpen, msgOpenAck, msgTruncate, msgTruncated, msgData, msgHighWatermark, msgAck, msgClosed, msgProduce, msgOutcome:
+	}
+	if m.kind == msgAck && w.is(ruleR4) {
+		w.ackAnyone(m)
+		return
 	}
 	b := w.peer(m.to)
 	r := b.replica(m.tp)

@@ -33,7 +33,7 @@ const (
 // usual is how often each kind of step is taken, in some thousandths.
 var usual = [opCount]int{
 	opProduce: 90, opSync: 150, opConnect: 60, opPush: 130, opDeliver: 280, opLearn: 80, opTick: 70,
-	opRepair: 70, opFetch: 12, opLose: 6, opClose: 6, opFence: 8, opCrash: 12, opDrain: 1, opElect: 5, opRecreate: 1,
+	opRepair: 70, opFetch: 12, opLose: 6, opClose: 6, opFence: 8, opCrash: 12, opDrain: 1, opElect: 40, opRecreate: 1,
 }
 
 // odds are those of one schedule. Every schedule has its own: what is rare in
@@ -47,8 +47,9 @@ type odds struct {
 	lag  [brokerCount]int
 	jump int
 	// late is how many of a thousand messages come very late, or have a copy
-	// that does; lateProposal is the same for proposals.
-	late, lateProposal int
+	// that does; lateKind are those of which many do.
+	late     int
+	lateKind kind
 	// early is how many of a thousand messages overtake those of their session,
 	// twice how many of them come again later.
 	early, twice int
@@ -58,7 +59,7 @@ type odds struct {
 
 func drawOdds(r *rand.Rand) odds {
 	var o odds
-	faults := []int{5, 15, 40, 100}[r.IntN(4)]
+	faults := []int{2, 6, 15, 50}[r.IntN(4)]
 	total := 0
 	for op := range opCount {
 		n := usual[op] * 100
@@ -66,18 +67,18 @@ func drawOdds(r *rand.Rand) odds {
 		case op >= opLose:
 			n = n * faults / 100 * []int{0, 1, 1, 3}[r.IntN(4)]
 		default:
-			n = n * []int{1, 2, 2, 5}[r.IntN(4)] / 2
+			n = n * []int{1, 4, 4, 12}[r.IntN(4)] / 4
 		}
 		total += n
 		o.sums[op] = total
 	}
 	for i := range o.slow {
-		o.slow[i] = []int{0, 0, 500, 950}[r.IntN(4)]
-		o.lag[i] = []int{0, 0, 700, 950}[r.IntN(4)]
+		o.slow[i] = []int{0, 0, 0, 400, 900}[r.IntN(5)]
+		o.lag[i] = []int{0, 0, 0, 500, 900}[r.IntN(5)]
 	}
 	o.jump = []int{0, 100, 500}[r.IntN(3)]
 	o.late = []int{0, 20, 200}[r.IntN(3)]
-	o.lateProposal = []int{0, 200, 600}[r.IntN(3)]
+	o.lateKind = []kind{msgOpen, msgAck, msgProposal, msgProduce}[r.IntN(4)] // of msgOpen, none
 	o.early = []int{0, 0, 20, 100}[r.IntN(4)]
 	o.twice = []int{0, 0, 20, 100}[r.IntN(4)]
 	o.torn = []int{0, 300, 1000}[r.IntN(3)]
@@ -97,7 +98,7 @@ func (o *odds) draw(r *rand.Rand) op {
 // drawPolicy makes the in-sync policy more or less impatient. A process that
 // was not scheduled for a while is not paused here: any gap is an ordinary one.
 func drawPolicy(r *rand.Rand) isr.Options {
-	scale := []time.Duration{1, 5, 30}[r.IntN(3)]
+	scale := []time.Duration{4, 15, 40}[r.IntN(3)]
 	return isr.Options{
 		DisconnectGrace: time.Second / scale, StallTimeout: 3 * time.Second / scale, LagTimeMax: 10 * time.Second / scale,
 		JoinAbandon: 2 * time.Second / scale, RejoinWaitMax: 100 * time.Millisecond,

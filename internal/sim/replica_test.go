@@ -172,6 +172,10 @@ func (r *replica) advance() {
 	r.breakGate()
 	hw := s.HighWatermark()
 	o := w.oracles[r.tp]
+	if hw > r.end() {
+		w.fail("LOSS: broker %d leads epoch %d with a high watermark of %d and a log that ends at %d", r.b.id, r.lead.epoch, hw, r.end())
+		return
+	}
 	if hw > r.hw {
 		if w.tracing {
 			w.logf("b%d hw of %d/%d %d -> %d, epoch %d", r.b.id, r.tp.TopicID[1], r.tp.Partition, r.hw, hw, r.lead.epoch)

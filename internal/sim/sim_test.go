@@ -17,9 +17,9 @@ var (
 )
 
 // explore runs schedules until one fails or all are done, and returns the
-// lowest seed that failed.
-func explore(broken rule, first, count uint64) (seed uint64, failure error, done uint64) {
-	var mu sync.Mutex
+// lowest seed that failed, and why.
+func explore(broken rule, first, count uint64) (seed uint64, failure error) {
+	var mu sync.Mutex // guards seed and failure
 	var next atomic.Uint64
 	var bound atomic.Uint64
 	bound.Store(count)
@@ -46,7 +46,7 @@ func explore(broken rule, first, count uint64) (seed uint64, failure error, done
 		})
 	}
 	wg.Wait()
-	return seed, failure, min(next.Load(), bound.Load())
+	return seed, failure
 }
 
 // TestSchedules lets sound clusters live through many schedules.
@@ -55,7 +55,7 @@ func TestSchedules(t *testing.T) {
 		replay(t, uint64(*seedFlag))
 		return
 	}
-	seed, failure, _ := explore(none, *firstFlag, *countFlag)
+	seed, failure := explore(none, *firstFlag, *countFlag/slowdown)
 	if failure != nil {
 		t.Errorf("-seed %d: %v", seed, failure)
 		replay(t, seed)
@@ -65,8 +65,11 @@ func TestSchedules(t *testing.T) {
 // TestBrokenRulesAreFound breaks one rule at a time: each must be missed.
 func TestBrokenRulesAreFound(t *testing.T) {
 	for _, m := range mutations {
+		if m.budget > maxBudget {
+			continue
+		}
 		t.Run(m.name, func(t *testing.T) {
-			seed, failure, _ := explore(m.rule, *firstFlag, uint64(m.budget))
+			seed, failure := explore(m.rule, *firstFlag, uint64(m.budget))
 			if failure == nil {
 				t.Fatalf("%s: nothing found in %d schedules", m.how, m.budget)
 			}
