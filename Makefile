@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate e2e figures release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim sim-long figures release-check ci clean
 
 all: build test lint
 
@@ -39,6 +39,12 @@ generate: ## completions/ and docs/cli/ from the command tree
 e2e: ## kcat and Apache Kafka's own tools against three real brokers
 	scripts/clients.sh
 	$(GO) test -tags e2e -count=1 ./test/e2e/...
+
+sim: ## 200,000 random schedules of a cluster, in some minutes
+	$(GO) test -count=1 -timeout 15m -run TestSchedules ./internal/sim -sim.n 200000
+
+sim-long: ## 20 million of them, others every time, in hours
+	$(GO) test -count=1 -timeout 0 -run TestSchedules ./internal/sim -sim.n 20000000 -sim.first $$(date +%s)00000000
 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'
