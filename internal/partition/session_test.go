@@ -199,6 +199,11 @@ func TestSessions(t *testing.T) {
 			if v, err := b.r.producers.Check(idempotent(0)); err != nil || v.Kind == producer.Duplicate {
 				b.t.Errorf("verdict %+v, %v", v, err)
 			}
+			b.crash(2)
+			b.start(2)
+			if v, err := b.replica(2).producers.Check(idempotent(0)); err != nil || v.Kind == producer.Duplicate {
+				b.t.Errorf("after a power loss: verdict %+v, %v", v, err)
+			}
 		}},
 		{name: "a reset is durable", do: func(b follower) {
 			b.must(b.append(0, batch(2, "a")))
@@ -209,8 +214,8 @@ func TestSessions(t *testing.T) {
 			}
 			b.crash(2)
 			b.start(2)
-			if info := b.replica(2).Info(); info.LogStartOffset != 10 || info.LogEndOffset != 10 {
-				b.t.Errorf("after a power loss [%d, %d)", info.LogStartOffset, info.LogEndOffset)
+			if info := b.replica(2).Info(); info.LogStartOffset != 10 || info.LogEndOffset != 10 || info.HighWatermark != 10 {
+				b.t.Errorf("after a power loss [%d, %d), high watermark %d", info.LogStartOffset, info.LogEndOffset, info.HighWatermark)
 			}
 		}},
 	}

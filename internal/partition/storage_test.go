@@ -146,3 +146,52 @@ func TestClockJumps(t *testing.T) {
 		t.Error("a round later")
 	}
 }
+
+// TestSilentProducersAreForgotten: memory is bounded by those that were heard of
+// within a day.
+func TestSilentProducersAreForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.mustProduce(1, AcksLeader, idempotent(0))
+		time.Sleep(23 * time.Hour)
+		w.brokers[1].table.retain()
+		if _, err := w.replica(1).producers.Check(idempotent(5)); err == nil {
+			t.Error("forgotten within a day")
+		}
+		time.Sleep(2 * time.Hour)
+		w.brokers[1].table.retain()
+		if _, err := w.replica(1).producers.Check(idempotent(5)); err != nil {
+			t.Errorf("still known after a day: %v", err)
+		}
+	})
+}
+
+// TestStorageOutlivesAFullDisk: the loop goes on, and so do appends once there
+// is room.
+func TestStorageOutlivesAFullDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		b := w.brokers[1]
+		b.disk.SetFree(1 << 40)
+		w.mustProduce(1, AcksLeader, batch(1, "a"))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.table.RunStorage(ctx) }()
+		b.fault.Inject(vfs.Rule{Op: vfs.OpWrite, Path: "topics", Times: 1, Err: syscall.ENOSPC})
+		time.Sleep(30*time.Second + flushInterval/2)
+		if !b.table.lowSpace.Load() {
+			t.Error("appends go on with a full disk")
+		}
+		time.Sleep(time.Second)
+		if b.table.lowSpace.Load() {
+			t.Error("appends are refused with room on the disk")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
