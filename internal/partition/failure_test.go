@@ -100,6 +100,9 @@ func TestFailedReplicaIsReportedAfterRestart(t *testing.T) {
 			if _, err := w.produce(1, AcksLeader, batch(1, "b")); !errors.Is(err, ErrStorage) {
 				w.t.Errorf("append to a closed log: %v", err)
 			}
+			if !w.replica(1).hasFailed() {
+				w.t.Error("goes on with a write-ahead log that says something else")
+			}
 		}},
 	}
 	for _, tt := range tests {

@@ -100,6 +100,10 @@ func TestRestartKeepsPositions(t *testing.T) {
 		if info.HighWatermark != 2 || info.DurableEndOffset != 3 || info.LogEndOffset != 3 || info.Epoch != 0 {
 			t.Errorf("after the restart %+v", info)
 		}
+		w.register(1)
+		if got := w.replica(1).Info().HighWatermark; got != 3 {
+			t.Errorf("leading alone: high watermark %d, want 3", got)
+		}
 	})
 }
 
