@@ -13,7 +13,7 @@ const (
 	brokerCount = 3 // and every partition has a replica on each of them
 	minISR      = "2"
 	topicName   = "t"
-	stepCount   = 1200
+	stepCount   = 2000
 	// maxMessages bounds what is under way: the oldest message is lost.
 	maxMessages = 60
 	// maxLate bounds the copies that may come very late.
@@ -57,6 +57,7 @@ func newWorld(seed uint64, broken rule, tracing bool) *world {
 	}
 	w.odds = drawOdds(w.r)
 	w.policy = drawPolicy(w.r)
+	w.damaged = w.r.IntN(2) == 0
 	w.partitions = 1 + w.r.IntN(8)/6*(1+w.r.IntN(2)) // mostly one: what happens, happens to it
 	for i := range w.brokers {
 		w.brokers[i] = &broker{w: w, id: cluster.BrokerID(i + 1), directory: 1}
@@ -123,7 +124,7 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-// run lives through one schedule.
+// run lives through one schedule, and its happy end.
 func (w *world) run(steps int) {
 	for range steps {
 		w.step()
@@ -131,11 +132,12 @@ func (w *world) run(steps int) {
 			return
 		}
 	}
+	w.heal()
 }
 
 // step does one thing that could happen next.
 func (w *world) step() {
-	w.now = w.now.Add(time.Duration(w.r.Int64N(int64(20 * time.Millisecond))))
+	w.now = w.now.Add(time.Duration(w.r.Int64N(int64(2 * time.Millisecond))))
 	b := w.brokers[w.r.IntN(brokerCount)]
 	switch w.odds.draw(w.r) {
 	case opProduce:
@@ -143,8 +145,10 @@ func (w *world) step() {
 	case opSync:
 		b.syncStep()
 	case opConnect:
+		b = w.leader()
 		b.connect(w.someone(b))
 	case opPush:
+		b = w.leader()
 		b.push(w.someone(b))
 	case opDeliver:
 		w.deliver()
@@ -157,7 +161,7 @@ func (w *world) step() {
 			b.learn(next)
 		}
 	case opTick:
-		b.tick()
+		w.leader().tick()
 	case opRepair:
 		w.repair(b)
 	case opFetch:
@@ -180,12 +184,26 @@ func (w *world) step() {
 		w.elect(b.id)
 	case opRecreate:
 		w.recreateTopic()
+	case opCount:
 	}
 }
 
 // someone picks a broker other than b.
 func (w *world) someone(b *broker) *broker {
 	return w.brokers[(int(b.id)-1+1+w.r.IntN(brokerCount-1))%brokerCount]
+}
+
+// leader picks a broker that leads something, or any one if none does: what
+// followers do of their own accord is little.
+func (w *world) leader() *broker {
+	first := w.r.IntN(brokerCount)
+	for i := range brokerCount {
+		b := w.brokers[(first+i)%brokerCount]
+		if b.up && b.leads() {
+			return b
+		}
+	}
+	return w.brokers[first]
 }
 
 // peer finds a broker.
