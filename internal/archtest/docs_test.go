@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -125,20 +124,7 @@ func namedComplaints(t *tree, document string) (complaints []string, count int, 
 func TestDocumentsNameWhatExists(t *testing.T) {
 	t.Parallel()
 	repo := repository(t)
-	documents, err := fs.Glob(repo.files, "*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = fs.WalkDir(repo.files, "docs", func(name string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && strings.HasSuffix(name, ".md") {
-			documents = append(documents, name)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, document := range documents {
+	for _, document := range documents(t, repo) {
 		complaints, _, err := namedComplaints(repo, document)
 		if err != nil {
 			t.Fatal(err)

@@ -166,6 +166,15 @@ func TestRulesBite(t *testing.T) {
 			rule: documented,
 			want: "declares no T.Gone",
 		},
+		{
+			name: "link to nothing",
+			files: map[string]string{
+				"docs/life-of-a-record.md": "[there](formats/wal.md#frames) [gone](gone.md) [far](https://example.com/x)",
+				"docs/formats/wal.md":      "",
+			},
+			rule: linked,
+			want: "links to gone.md",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -197,6 +206,9 @@ func documented(t *tree) []string {
 	complaints, _, err := namedComplaints(t, recordPath)
 	return orError(complaints, err)
 }
+
+// linked adapts linkComplaints to the table above.
+func linked(t *tree) []string { return orError(linkComplaints(t, recordPath)) }
 
 func orError(complaints []string, err error) []string {
 	if err != nil {
