@@ -10,6 +10,9 @@
 // without locks, goroutines and files, so that some thousand schedules pass in
 // a second.
 //
+// What the model stands for runs as well, some hundred times less often: real
+// tables of package partition, on disks in memory that are slow and lose power.
+//
 // A checker that finds nothing proves little unless it is known to find
 // something. So every rule of the replication protocol that is needed to keep
 // acknowledged records can be broken, one at a time, and the tests demand that
