@@ -57,7 +57,7 @@ func TestSchedules(t *testing.T) {
 	}
 	seed, failure := explore(none, *firstFlag, *countFlag/slowdown)
 	if failure != nil {
-		t.Errorf("-seed %d: %v", seed, failure)
+		t.Errorf("go test ./internal/sim -run TestSchedules -seed %d: %v", seed, failure)
 		replay(t, seed)
 	}
 }
