@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,22 +45,59 @@ type node struct {
 	disk        *slowDisk
 	incarnation byte
 	view        int
-	up          bool
 	wal         *wal.Log
 	table       *partition.Table
 	failed      []cluster.TopicPartition
-	proposals   []partition.Proposal
 	waiting     map[int64]*partition.Pending // by value
-	acks        map[uint64]int64             // by session
 	sessions    map[cluster.BrokerID]uint64
 	stop        func()
+
+	mu        sync.Mutex
+	up        bool                 // guarded by mu where the process writes
+	proposals []partition.Proposal // guarded by mu
+	acks      map[uint64]int64     // by session; guarded by mu
 }
 
 // Ack keeps the newest ack of each session until a schedule delivers it.
 func (n *node) Ack(_ cluster.TopicPartition, session uint64, durableEnd, _ int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.up { // otherwise it has lost power, and does not know yet
 		n.acks[session] = durableEnd
 	}
+}
+
+func (n *node) propose(p []partition.Proposal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.proposals = append(n.proposals, p...)
+}
+
+// proposal takes the oldest one.
+func (n *node) proposal() (p partition.Proposal, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.proposals) == 0 {
+		return p, false
+	}
+	p, n.proposals = n.proposals[0], n.proposals[1:]
+	return p, true
+}
+
+// acked is the newest ack of a session.
+func (n *node) acked(session uint64) (end int64, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	end, ok = n.acks[session]
+	return end, ok
+}
+
+// power begins or ends the time in which the process is heard.
+func (n *node) power(up bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.up = up
+	n.acks, n.proposals = map[uint64]int64{}, nil
 }
 
 // TestTables lets real tables live through random schedules. Everything that
@@ -130,7 +168,8 @@ func (s *tables) learn(n *node, view int) {
 func (s *tables) start(n *node) {
 	n.incarnation++
 	n.waiting = map[int64]*partition.Pending{}
-	n.acks, n.sessions, n.proposals = map[uint64]int64{}, map[cluster.BrokerID]uint64{}, nil
+	n.sessions = map[cluster.BrokerID]uint64{}
+	n.power(true)
 	log, err := wal.Open(wal.Options{FS: n.disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
 	if err != nil {
 		s.t.Fatal(err)
@@ -139,7 +178,7 @@ func (s *tables) start(n *node) {
 	n.table = partition.NewTable(partition.Options{
 		Self: n.id, Incarnation: cluster.UUID{byte(n.id), n.incarnation}, FS: n.disk, Dir: "data", WAL: log, Lease: time.Hour,
 		ISR:     isr.Options{DisconnectGrace: 300 * time.Millisecond, StallTimeout: 500 * time.Millisecond, LagTimeMax: time.Second, RejoinWaitMax: 100 * time.Millisecond},
-		Propose: func(p []partition.Proposal) { n.proposals = append(n.proposals, p...) },
+		Propose: n.propose,
 	})
 	report, err := n.table.Recover()
 	if err != nil {
@@ -152,7 +191,6 @@ func (s *tables) start(n *node) {
 	go func() { _ = log.Run(ctx); ended <- struct{}{} }()
 	go func() { _ = n.table.Run(ctx); ended <- struct{}{} }()
 	n.stop = func() { cancel(); <-ended; <-ended }
-	n.up = true
 	s.logf("b%d starts, %+v", n.id, report)
 }
 
@@ -165,7 +203,7 @@ func (s *tables) crash(n *node) {
 	s.settle()
 	clear(n.waiting)
 	disk := n.disk.Crash(vfs.Loss{Rand: s.r})
-	n.up = false
+	n.power(false)
 	n.disk.release()
 	n.stop()
 	n.disk, n.table = newSlowDisk(disk), nil
@@ -193,6 +231,7 @@ func (s *tables) repair(n *node) {
 
 func (s *tables) step() {
 	<-time.After(time.Duration(s.r.Int64N(int64(4 * time.Millisecond))))
+	synctest.Wait()
 	n, f := s.nodes[s.r.IntN(brokerCount)], s.nodes[s.r.IntN(brokerCount)]
 	k := s.r.IntN(100)
 	if k >= 97 && s.r.IntN(3) > 0 {
@@ -359,18 +398,17 @@ func (s *tables) ship(n, f *node) {
 // deliver hands over the newest ack of the session.
 func (s *tables) deliver(n, f *node) {
 	r, info, ok := s.leads(n)
-	if end, acked := f.acks[n.sessions[f.id]]; ok && acked {
+	if end, acked := f.acked(n.sessions[f.id]); ok && acked {
 		_ = r.FollowerAck(f.id, info.Epoch, n.sessions[f.id], end, end) // a stale one is refused
 	}
 }
 
-// judge is the controller on what n proposed.
-func (s *tables) judge(n *node) {
-	if !n.up || len(n.proposals) == 0 {
-		return
+// judge is the controller on what n proposed, if anything.
+func (s *tables) judge(n *node) bool {
+	p, ok := n.proposal()
+	if !n.up || !ok {
+		return false
 	}
-	p := n.proposals[0]
-	n.proposals = n.proposals[1:]
 	b, _ := s.images[n.view].Broker(n.id)
 	res := s.apply(cluster.AlterISR{Broker: n.id, BrokerEpoch: b.Epoch, Changes: []cluster.ISRChange{{
 		TP: p.TP, LeaderEpoch: p.Epoch, PartitionEpoch: p.PartitionEpoch, ISR: p.ISR, Reason: p.Reason,
@@ -380,18 +418,20 @@ func (s *tables) judge(n *node) {
 		outcome = isr.OutcomeRejected
 	}
 	n.table.ProposalResolved(p, outcome)
+	return true
 }
 
 // finish lets everything heal and reads it all.
 func (s *tables) finish(seed uint64) {
 	for range 300 {
 		<-time.After(20 * time.Millisecond)
+		synctest.Wait()
 		for _, n := range s.nodes {
 			s.repair(n)
 			s.learn(n, len(s.images)-1)
 			n.disk.release()
-			for len(n.proposals) > 0 {
-				s.judge(n)
+			for s.judge(n) {
+				continue
 			}
 			for _, f := range s.nodes {
 				if _, ok := n.sessions[f.id]; !ok || s.r.IntN(20) == 0 {
