@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	producers = 2
+	producerCount = 2
 	// sendEvery is the pace of one producer, which sends to the partitions in
 	// turn.
 	sendEvery = 10 * time.Millisecond
@@ -22,9 +22,9 @@ const (
 // load is some idempotent producers with acks=all, which retry for ever, and a
 // consumer.
 type load struct {
-	w       *world
-	clients []*kgo.Client
-	flying  sync.WaitGroup // records without an outcome
+	w         *world
+	producers []*kgo.Client
+	consumer  *kgo.Client
 
 	endProducing, endConsuming context.CancelFunc
 	produced, consumed         sync.WaitGroup
@@ -39,7 +39,7 @@ func newLoad(w *world) *load {
 	l.endProducing = cancel
 	reading, cancel := context.WithCancel(context.Background())
 	l.endConsuming = cancel
-	for n := range producers {
+	for n := range producerCount {
 		client := w.client(
 			kgo.DefaultProduceTopic(topic),
 			kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -49,7 +49,7 @@ func newLoad(w *world) *load {
 			kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.WithHooks(answerHook{l}),
 		)
-		l.clients = append(l.clients, client)
+		l.producers = append(l.producers, client)
 		// The client asks for its id under a mutex, for which the others of its
 		// goroutines wait: that would stop the bubble's clock.
 		if _, _, err := client.ProducerID(ctx); err != nil {
@@ -61,13 +61,12 @@ func newLoad(w *world) *load {
 	for p := range int32(partitions) {
 		consumed[p] = kgo.NewOffset().At(0)
 	}
-	consumer := w.client(
+	l.consumer = w.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: consumed}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
-	l.clients = append(l.clients, consumer)
-	l.consumed.Go(func() { l.consume(reading, consumer) })
+	l.consumed.Go(func() { l.consume(reading, l.consumer) })
 	return l
 }
 
@@ -97,9 +96,7 @@ func (l *load) produce(ctx context.Context, client *kgo.Client, producer int) {
 			Value:     []byte(value.String() + "-" + strings.Repeat("x", paddingBytes)),
 		}
 		sent := time.Now()
-		l.flying.Add(1)
 		client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
-			defer l.flying.Done()
 			l.answered(r, value, time.Since(sent), err)
 		})
 	}
@@ -151,14 +148,20 @@ func (l *load) consume(ctx context.Context, client *kgo.Client) {
 	}
 }
 
-// stop ends the producers, waits for the outcome of everything that they sent,
-// and then for the consumer to have seen it.
-func (l *load) stop() {
-	l.w.t.Helper()
+// stop ends the producers, and waits for the outcome of everything that they sent
+// and for the consumer to have seen it.
+func (l *load) stop() error {
 	l.endProducing()
 	l.produced.Wait()
-	l.flying.Wait()
-	l.w.await(5*time.Second, "the consumer to catch up", func(context.Context) error {
+	for _, client := range l.producers {
+		flush, cancel := context.WithTimeout(context.Background(), healLimit)
+		err := client.Flush(flush)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("waiting %s for the outcome of %d records: %w", healLimit, client.BufferedProduceRecords(), err)
+		}
+	}
+	return l.w.eventually(5*time.Second, "the consumer to catch up", func(context.Context) error {
 		for p := range int32(partitions) {
 			if acked, consumed := l.w.h.AckedCount(p), l.w.h.ConsumedCount(p); consumed < acked {
 				return fmt.Errorf("partition %d: %d acknowledged, %d consumed", p, acked, consumed)
@@ -174,8 +177,7 @@ func (l *load) close() {
 	l.endConsuming()
 	l.produced.Wait()
 	l.consumed.Wait()
-	for _, client := range l.clients {
+	for _, client := range append(l.producers, l.consumer) {
 		client.Close()
 	}
-	l.flying.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,26 +13,25 @@ import (
 )
 
 // readReplicas reads a partition from every in-sync replica, up to the offset
-// after the last acknowledged record.
-func (w *world) readReplicas(detail kadm.TopicDetail, p kadm.PartitionDetail) []Replica {
-	w.t.Helper()
+// after the last acknowledged record. With an error, it returns what it got.
+func (w *world) readReplicas(detail kadm.TopicDetail, p kadm.PartitionDetail) (replicas []Replica, err error) {
 	client := w.client()
 	defer client.Close()
 	end := int64(w.h.AckedCount(p.Partition))
-	var replicas []Replica
 	for _, broker := range p.ISR {
 		r := Replica{Broker: broker}
-		w.await(healLimit, fmt.Sprintf("offset %d of partition %d on broker %d", end, p.Partition, broker), func(ctx context.Context) error {
+		what := fmt.Sprintf("offset %d of partition %d on broker %d", end, p.Partition, broker)
+		err = errors.Join(err, w.eventually(5*time.Second, what, func(ctx context.Context) error {
 			for int64(len(r.Entries)) < end {
 				if err := r.fetch(ctx, client, detail, p.Partition); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}))
 		replicas = append(replicas, r)
 	}
-	return replicas
+	return replicas, err
 }
 
 // fetch reads on from one broker, which need not be the leader: a fetch of

@@ -163,6 +163,14 @@ func (w *world) ready(ids ...cluster.BrokerID) {
 // it is not.
 func (w *world) await(limit time.Duration, what string, ready func(context.Context) error) {
 	w.t.Helper()
+	if err := w.eventually(limit, what, ready); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// eventually looks until something is so. Its error is the last reason why it is
+// not.
+func (w *world) eventually(limit time.Duration, what string, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
@@ -171,14 +179,14 @@ func (w *world) await(limit time.Duration, what string, ready func(context.Conte
 	for {
 		err := ready(ctx)
 		if err == nil {
-			return
+			return nil
 		}
 		if last == nil || ctx.Err() == nil {
 			last = err // more to the point than that time is up
 		}
 		select {
 		case <-ctx.Done():
-			w.t.Fatalf("waiting %s for %s: %v", limit, what, last)
+			return fmt.Errorf("waiting %s for %s: %w", limit, what, last)
 		case <-tick.C:
 		}
 	}
@@ -206,11 +214,22 @@ func (w *world) metadata(ctx context.Context) (kadm.Metadata, kadm.TopicDetail, 
 // awaitISR waits until every partition has n replicas in sync.
 func (w *world) awaitISR(limit time.Duration, n int) kadm.TopicDetail {
 	w.t.Helper()
-	var detail kadm.TopicDetail
-	w.await(limit, fmt.Sprintf("%d in-sync replicas", n), func(ctx context.Context) (err error) {
-		if _, detail, err = w.metadata(ctx); err != nil {
+	detail, err := w.eventuallyISR(limit, n)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return detail
+}
+
+// eventuallyISR is awaitISR with an error, and then the last that was heard of
+// the topic.
+func (w *world) eventuallyISR(limit time.Duration, n int) (detail kadm.TopicDetail, err error) {
+	err = w.eventually(limit, fmt.Sprintf("%d in-sync replicas", n), func(ctx context.Context) error {
+		_, heard, err := w.metadata(ctx)
+		if err != nil {
 			return err
 		}
+		detail = heard
 		for _, p := range detail.Partitions.Sorted() {
 			if len(p.ISR) != n || !slices.Contains(p.ISR, p.Leader) {
 				return fmt.Errorf("partition %d: leader %d, in sync %v", p.Partition, p.Leader, p.ISR)
@@ -218,7 +237,7 @@ func (w *world) awaitISR(limit time.Duration, n int) kadm.TopicDetail {
 		}
 		return nil
 	})
-	return detail
+	return detail, err
 }
 
 // leader is the broker that leads partition 0.
@@ -262,38 +281,52 @@ func (w *world) controller() cluster.BrokerID {
 // progress waits until every partition has n more acknowledgements.
 func (w *world) progress(limit time.Duration, n int) {
 	w.t.Helper()
+	w.await(limit, fmt.Sprintf("%d more acknowledgements", n), w.goOn(n))
+}
+
+// goOn is nil once every partition has n more acknowledgements than now.
+func (w *world) goOn(n int) func(context.Context) error {
 	var goal [partitions]int
 	for p := range goal {
 		goal[p] = w.h.AckedCount(int32(p)) + n
 	}
-	w.await(limit, fmt.Sprintf("%d more acknowledgements", n), func(context.Context) error {
+	return func(context.Context) error {
 		for p := range goal {
 			if got := w.h.AckedCount(int32(p)); got < goal[p] {
 				return fmt.Errorf("partition %d: %d short", p, goal[p]-got)
 			}
 		}
 		return nil
-	})
+	}
 }
 
-// finish ends the faults and the load, and checks everything.
+// finish ends the faults and the load, and checks everything. What is not well
+// again by then does not keep it from looking for what was lost.
 func (w *world) finish() {
 	w.t.Helper()
-	if err := w.c.Failed(); err != nil {
-		w.t.Error(err)
-	}
+	w.check(w.c.Failed())
 	w.start()
 	w.c.Repair()
 	w.ready()
-	detail := w.awaitISR(rejoinLimit, 3)
-	w.progress(5*time.Second, 5)
-	w.load.stop()
+	detail, err := w.eventuallyISR(rejoinLimit, 3)
+	w.check(err)
+	w.check(w.eventually(5*time.Second, "more acknowledgements", w.goOn(5)))
+	w.check(w.load.stop())
 	w.watch.stop()
 	for _, p := range detail.Partitions.Sorted() {
-		w.h.Check(p.Partition, w.readReplicas(detail, p))
+		replicas, err := w.readReplicas(detail, p)
+		w.check(err)
+		w.h.Check(p.Partition, replicas)
 	}
 	for _, v := range w.h.Violations() {
 		w.t.Error(v)
+	}
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Error(err)
 	}
 }
 
