@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,67 +36,6 @@ type tables struct {
 	values  int64
 	acked   map[int64]int64 // value to offset
 	trace   []string
-}
-
-// node is a broker's disk and, while it runs, its table.
-type node struct {
-	id          cluster.BrokerID
-	disk        *slowDisk
-	incarnation byte
-	view        int
-	wal         *wal.Log
-	table       *partition.Table
-	failed      []cluster.TopicPartition
-	waiting     map[int64]*partition.Pending // by value
-	sessions    map[cluster.BrokerID]uint64
-	stop        func()
-
-	mu        sync.Mutex
-	up        bool                 // guarded by mu where the process writes
-	proposals []partition.Proposal // guarded by mu
-	acks      map[uint64]int64     // by session; guarded by mu
-}
-
-// Ack keeps the newest ack of each session until a schedule delivers it.
-func (n *node) Ack(_ cluster.TopicPartition, session uint64, durableEnd, _ int64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.up { // otherwise it has lost power, and does not know yet
-		n.acks[session] = durableEnd
-	}
-}
-
-func (n *node) propose(p []partition.Proposal) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.proposals = append(n.proposals, p...)
-}
-
-// proposal takes the oldest one.
-func (n *node) proposal() (p partition.Proposal, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.proposals) == 0 {
-		return p, false
-	}
-	p, n.proposals = n.proposals[0], n.proposals[1:]
-	return p, true
-}
-
-// acked is the newest ack of a session.
-func (n *node) acked(session uint64) (end int64, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	end, ok = n.acks[session]
-	return end, ok
-}
-
-// power begins or ends the time in which the process is heard.
-func (n *node) power(up bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.up = up
-	n.acks, n.proposals = map[uint64]int64{}, nil
 }
 
 // TestTables lets real tables live through random schedules. Everything that
@@ -419,71 +357,4 @@ func (s *tables) judge(n *node) bool {
 	}
 	n.table.ProposalResolved(p, outcome)
 	return true
-}
-
-// finish lets everything heal and reads it all.
-func (s *tables) finish(seed uint64) {
-	for range 300 {
-		<-time.After(20 * time.Millisecond)
-		synctest.Wait()
-		for _, n := range s.nodes {
-			s.repair(n)
-			s.learn(n, len(s.images)-1)
-			n.disk.release()
-			for s.judge(n) {
-				continue
-			}
-			for _, f := range s.nodes {
-				if _, ok := n.sessions[f.id]; !ok || s.r.IntN(20) == 0 {
-					s.connect(n, f)
-				}
-				s.ship(n, f)
-				synctest.Wait()
-				s.deliver(n, f)
-			}
-		}
-		synctest.Wait()
-	}
-	s.settle()
-	s.check(seed)
-	for _, n := range s.nodes {
-		s.crash(n)
-	}
-}
-
-// check compares what every replica holds with what was acknowledged.
-func (s *tables) check(seed uint64) {
-	_, p, _ := s.newest().Partition(s.tp)
-	bad := len(p.ISR) != brokerCount
-	for _, n := range s.nodes {
-		at := map[int64]int64{}
-		r, _ := n.table.Get(s.tp)
-		hw := r.Info().HighWatermark
-		for offset := int64(0); offset < hw; {
-			res, err := r.Read(partition.ReadRequest{Offset: offset, MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: cluster.NoEpoch, LastFetchedEpoch: cluster.NoEpoch, AllowFollower: true})
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			for rest := bytes.Join(res.Batches, nil); len(rest) > 0; {
-				var b record.Batch
-				if b, rest, err = record.Next(rest); err != nil {
-					s.t.Fatal(err)
-				}
-				_ = b.Each(func(rec record.Record) error { at[int64(binary.BigEndian.Uint64(rec.Value))] = rec.Offset; return nil })
-				offset = b.NextOffset()
-			}
-		}
-		for value, offset := range s.acked {
-			if got, ok := at[value]; !ok || got != offset {
-				s.t.Errorf("LOSS: broker %d lacks %d, acknowledged at %d (has it: %t)", n.id, value, offset, ok)
-				bad = true
-			}
-		}
-	}
-	if bad || s.t.Failed() {
-		for _, line := range s.trace {
-			s.t.Log(line)
-		}
-		s.t.Errorf("-sim.first %d -sim.n %d: partition %+v", seed, tableShare, p)
-	}
 }
