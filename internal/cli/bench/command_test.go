@@ -65,7 +65,7 @@ func TestExitStatuses(t *testing.T) {
 		want   exit.Status
 		stderr string
 	}{
-		{name: "all is well", args: quick + "--assert loss==0,p50<1m -r 3", want: exit.OK, stderr: "verify"},
+		{name: "all is well", args: quick + "--assert loss==0,p50<1m -r 3", want: exit.OK, stderr: "measure acks="},
 		{name: "a claim does not hold", args: quick + "--assert p50<1ns", want: exit.CheckFailed, stderr: "assertion failed: p50<1ns"},
 		{name: "records fail", args: quick + "--acks all", fault: &refuse, want: exit.Failed, stderr: "NOT_ENOUGH_REPLICAS (19): 150 of 150 records failed"},
 		{name: "more replicas than brokers", args: quick + "-r 4", want: exit.Failed},
