@@ -96,7 +96,8 @@ func (l *load) produce(ctx context.Context, client *kgo.Client, producer int) {
 			Value:     []byte(value.String() + "-" + strings.Repeat("x", paddingBytes)),
 		}
 		sent := time.Now()
-		client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
+		// The client outlives the load: what was sent is answered or fails.
+		client.Produce(context.Background(), record, func(r *kgo.Record, err error) { //nolint:contextcheck // see above
 			l.answered(r, value, time.Since(sent), err)
 		})
 	}

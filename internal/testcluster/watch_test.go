@@ -2,6 +2,7 @@ package testcluster
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ func (wa *watch) view(ctx context.Context, client *kgo.Client, broker int32) {
 		return // it is down, or was restarted meanwhile
 	}
 	for _, p := range resp.Topics[0].Partitions {
-		if err := kerr.ErrorForCode(p.ErrorCode); err != nil && err != kerr.LeaderNotAvailable {
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil && !errors.Is(err, kerr.LeaderNotAvailable) {
 			wa.w.h.Complain("H8: broker %d, partition %d: %v", broker, p.Partition, err)
 			continue
 		}
