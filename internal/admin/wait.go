@@ -57,7 +57,9 @@ func (c *Client) WaitTopic(ctx context.Context, name string, partitions int, ful
 	}
 	err := poll(ctx, func() (bool, error) {
 		md, err := c.metadata(ctx)
-		have = readiness(md.Topics[name])
+		if err == nil { // a question that the deadline cut short unlearns nothing
+			have = readiness(md.Topics[name])
+		}
 		return err == nil && ready(md) && c.agree(ctx, md, ready), err
 	})
 	if err != nil && ctx.Err() != nil {
