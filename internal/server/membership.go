@@ -18,9 +18,12 @@ const (
 	callTimeout       = 2 * time.Second
 	// hungDisk is the age of a sync from which this broker asks to be fenced.
 	hungDisk = 10 * time.Second
-	// duplicatePatience is how long a broker that lost its log, and so has a new
-	// directory id, waits for the session of its own last process to end.
-	duplicatePatience = 15 * time.Second
+	// duplicatePatience is how long a broker does not believe that another
+	// process holds its id: a new controller takes everybody for alive at first.
+	duplicatePatience = 3 * time.Second
+	// corruptPatience is duplicatePatience for a broker that lost its log, and so
+	// has a new directory id: the session of its own last process has to end.
+	corruptPatience = 15 * time.Second
 )
 
 // membership keeps this broker registered with the controller. It owns the
@@ -123,8 +126,12 @@ func (m *membership) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	patience := duplicatePatience
+	if b.storage.report.Corrupt {
+		patience = corruptPatience
+	}
 	var said string
-	began := time.Now()
+	var refused time.Time // since when the id is said to be taken
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		_, err := b.client.Propose(call, cmd)
@@ -132,7 +139,11 @@ func (m *membership) register(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, cluster.ErrDuplicateBroker) && (!b.storage.report.Corrupt || time.Since(began) > duplicatePatience):
+		case !errors.Is(err, cluster.ErrDuplicateBroker):
+			refused = time.Time{}
+		case refused.IsZero():
+			refused = time.Now()
+		case time.Since(refused) > patience:
 			return &StartError{
 				fmt.Errorf("node %d is already running with another data directory: %w", b.c.NodeID, err),
 				"give this broker its own --node-id, or stop the other one",
