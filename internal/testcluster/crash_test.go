@@ -98,3 +98,35 @@ func TestRollingRestart(t *testing.T) {
 		}
 	})
 }
+
+// TestLostDisk lets a broker come back with an empty disk, metadata included: it
+// is not taken for what it was, and gets everything from the others.
+func TestLostDisk(t *testing.T) {
+	t.Parallel()
+	inWorld(t, pickSeed(t), 3, func(w *world) {
+		for _, v := range victims {
+			w.progress(5*time.Second, 20)
+			(&faults{w: w}).replaceDisk(v.pick(w))
+			w.awaitISR(healLimit, 3)
+		}
+	})
+}
+
+// TestLostDiskInAPowerLossOfAll lets a broker come back with an empty disk to
+// others that have just started too, with a controller that knows nobody yet.
+func TestLostDiskInAPowerLossOfAll(t *testing.T) {
+	t.Parallel()
+	inWorld(t, pickSeed(t), 3, func(w *world) {
+		for range 3 {
+			w.awaitISR(healLimit, 3)
+			w.progress(5*time.Second, 20)
+			id := w.leader()
+			w.c.PowerLoss()
+			if err := w.c.ReplaceDisk(id); err != nil {
+				t.Fatal(err)
+			}
+			w.start()
+			w.ready()
+		}
+	})
+}

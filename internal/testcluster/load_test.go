@@ -14,7 +14,7 @@ const (
 	producerCount = 2
 	// sendEvery is the pace of one producer, which sends to the partitions in
 	// turn.
-	sendEvery = 10 * time.Millisecond
+	sendEvery = 20 * time.Millisecond
 	// paddingBytes makes a record large enough for logs to be cut into files.
 	paddingBytes = 200
 )

@@ -34,7 +34,8 @@ func TestSlowDisks(t *testing.T) {
 		victim func(w *world) cluster.BrokerID
 		harm   func(d *Disk)
 		// leaves is how long the broker may stay in sync, stall how long an
-		// acknowledgement may wait for that.
+		// acknowledgement may wait for that: 3 s until its leaderships are moved
+		// away, and 3 s without progress as a follower after that.
 		leaves, stall time.Duration
 	}{
 		{
@@ -52,7 +53,7 @@ func TestSlowDisks(t *testing.T) {
 		{
 			name: "every sync of a follower's disk takes long", victim: (*world).follower,
 			harm:   func(d *Disk) { d.SetSync(4 * time.Second) },
-			leaves: 7 * time.Second, stall: 7 * time.Second,
+			leaves: 9 * time.Second, stall: 9 * time.Second,
 		},
 	}
 	for _, tt := range tests {
