@@ -42,8 +42,9 @@ type AppendRequest struct {
 // under ctx; never for a disk, another broker or consensus.
 //
 // Errors: ErrNotLeader, ErrNotEnoughReplicas (nothing was appended),
-// ErrFencedEpoch, ErrUnknownEpoch, ErrStorage, ErrBusy, and the sequence errors
-// of package producer.
+// ErrFencedEpoch, ErrUnknownEpoch, ErrStorage, ErrBusy, record.ErrTooLarge for
+// what no file of the write-ahead log has room for, and the sequence errors of
+// package producer.
 func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, error) {
 	if err := r.t.reserve(ctx, len(req.Batch)); err != nil {
 		return nil, r.reserveError("append", err)
@@ -72,8 +73,11 @@ func (t *Table) reserve(ctx context.Context, n int) error {
 
 func (r *Replica) reserveError(op string, err error) error {
 	cause := ErrStorage
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, wal.ErrFull) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, wal.ErrFull):
 		cause = ErrBusy
+	case errors.Is(err, wal.ErrTooLarge):
+		cause = record.ErrTooLarge // trying again does not help
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

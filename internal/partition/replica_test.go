@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +146,13 @@ func TestProduceRefusals(t *testing.T) {
 				return w.replica(1).Append(t.Context(), AppendRequest{Batch: batch(1, "a"), Acks: AcksAll, Epoch: 44})
 			},
 			want: ErrUnknownEpoch,
+		},
+		{
+			name: "batch larger than a file of the write-ahead log",
+			do: func(w *world) (*Pending, error) {
+				return w.produce(1, AcksAll, batch(1, strings.Repeat("a", 1<<20)))
+			},
+			want: record.ErrTooLarge,
 		},
 		{
 			name: "too few in sync before the append",
