@@ -150,9 +150,9 @@ func (r *Replica) become(img *cluster.Image, a assignment, registered bool) {
 	r.transition.Lock()
 	defer r.transition.Unlock()
 	r.mu.Lock()
-	if r.meta.part != nil && a.part.PartitionEpoch < r.meta.part.PartitionEpoch {
+	if Outdated(a.part, r.meta.part) {
 		r.mu.Unlock()
-		return // K5
+		return
 	}
 	if r.meta.part != nil && r.meta.part.LeaderEpoch == a.part.LeaderEpoch {
 		a.index = r.meta.index
@@ -162,7 +162,7 @@ func (r *Replica) become(img *cluster.Image, a assignment, registered bool) {
 	epoch := a.part.LeaderEpoch
 	switch {
 	case r.failed != "":
-	case a.part.Leader == r.t.o.Self && registered && epoch >= r.maxSeenEpoch: // R1, R2
+	case r.standing().MayLead(a.part, r.t.o.Self, registered):
 		r.becomeLeader(img, epoch)
 	default:
 		r.becomeFollower(epoch)
@@ -226,15 +226,16 @@ func (r *Replica) noteISRChange(before, after []cluster.BrokerID) {
 // becomeFollower notes that another broker leads epoch. REQUIRES: r.mu and
 // r.transition are held.
 func (r *Replica) becomeFollower(epoch cluster.Epoch) {
-	if r.lead != nil && epoch > r.lead.epoch {
+	endsLead, endsSession := r.standing().Follows(epoch)
+	if endsLead {
 		r.stepDown(fmt.Sprintf("broker %d leads epoch %d", r.meta.part.Leader, epoch))
 	}
 	if epoch <= r.maxSeenEpoch {
 		return
 	}
 	r.maxSeenEpoch = epoch
-	if r.follow.id != 0 && r.follow.epoch < epoch {
-		r.follow = followSession{} // R3
+	if endsSession {
+		r.follow = followSession{}
 	}
 	r.wakeWatchers()
 }

@@ -91,8 +91,8 @@ func TestCutFor(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := cutFor(tt.ours, tt.start, tt.end, tt.pos); got != tt.want {
-				t.Errorf("cutFor = %+v, want %+v", got, tt.want)
+			if got := CutFor(tt.ours, tt.start, tt.end, tt.pos); got != tt.want {
+				t.Errorf("CutFor = %+v, want %+v", got, tt.want)
 			}
 		})
 	}

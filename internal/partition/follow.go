@@ -3,7 +3,6 @@ package partition
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 )
@@ -49,46 +48,21 @@ func (t *Table) AppendFrom(ctx context.Context, req FollowRequest) error {
 
 // appendFrom appends a run that continues the log. spent says whether it took
 // its reservation. REQUIRES: r.mu is held.
-func (r *Replica) appendFrom(req FollowRequest, run run) (spent bool, err error) {
+func (r *Replica) appendFrom(req FollowRequest, run Run) (spent bool, err error) {
 	const op = "append as follower"
 	if err := r.session(op, req.Session); err != nil {
 		return false, err
 	}
-	if err := r.continues(op, req, run); err != nil {
-		return false, err
+	if why := r.standing().Continues(req.Base, req.PrevEpoch, req.PrevCRC, run); why != "" {
+		return false, r.fail(op, ErrDiverged, why)
 	}
-	if spent, err := r.write(req.Batches, run.next, r.now()); err != nil {
+	if spent, err := r.write(req.Batches, run.Next, r.now()); err != nil {
 		return spent, r.fail(op, ErrStorage, err.Error())
 	}
 	r.follow.acking = true
 	r.followHW(req.HighWatermark)
 	r.followStart(req.LogStart)
 	return true, nil
-}
-
-// continues checks that the run is what comes next in this log (R6), in the
-// leader's as in this one. REQUIRES: r.mu is held.
-func (r *Replica) continues(op string, req FollowRequest, run run) error {
-	end := r.log.EndOffset()
-	prevEpoch, prevCRC, ok := r.log.Last()
-	// An empty log may start within a batch, as the leader's may.
-	within := r.log.StartOffset() == end && run.base < end && end < run.next
-	switch {
-	case r.follow.cutting:
-		return r.fail(op, ErrDiverged, "data during a truncation")
-	case req.Base != end:
-		return r.fail(op, ErrDiverged, fmt.Sprintf("batch at %d, log end %d", req.Base, end))
-	case ok && (prevEpoch != req.PrevEpoch || prevCRC != req.PrevCRC):
-		return r.fail(op, ErrDiverged, fmt.Sprintf("at %d: leader's previous batch is epoch %d crc %08x, ours epoch %d crc %08x",
-			req.Base, req.PrevEpoch, req.PrevCRC, prevEpoch, prevCRC))
-	case run.base != req.Base && !within:
-		return r.fail(op, ErrDiverged, fmt.Sprintf("frame says base %d, its first batch %d", req.Base, run.base))
-	case ok && run.firstEpoch < prevEpoch, run.lastEpoch > r.follow.epoch:
-		return r.fail(op, ErrDiverged, fmt.Sprintf("batches of epochs %d to %d, after epoch %d, from the leader of epoch %d",
-			run.firstEpoch, run.lastEpoch, prevEpoch, r.follow.epoch))
-	default:
-		return nil
-	}
 }
 
 // followHW takes the leader's high watermark, capped by this log (K15).

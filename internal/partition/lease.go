@@ -96,7 +96,7 @@ func (t *Table) since(now time.Time) int64 { return int64(now.Sub(t.started)) }
 // leads.
 func (r *Replica) keepLease(now time.Time, leased bool) {
 	if !leased {
-		leased = r.allInSyncHeard(now)
+		leased = Vouched(r.lead.state.Followers(now), func(id cluster.BrokerID) bool { return r.t.heardWithin(id, now, r.t.o.Lease) })
 	}
 	if leased != r.lead.suspended {
 		return
@@ -110,20 +110,4 @@ func (r *Replica) keepLease(now time.Time, leased bool) {
 		r.attrs("epoch", int64(r.lead.epoch))...)
 	r.failWaiters(r.lead, ErrNotLeader, "lease ran out")
 	r.wakeWatchers()
-}
-
-// allInSyncHeard: REQUIRES r.mu is held and r leads. An in-sync set of one has
-// nobody to vouch for it.
-func (r *Replica) allInSyncHeard(now time.Time) bool {
-	heard := false
-	for _, f := range r.lead.state.Followers(now) {
-		if !f.InISR {
-			continue
-		}
-		if f.DurableEnd < 0 || !r.t.heardWithin(f.ID, now, r.t.o.Lease) {
-			return false
-		}
-		heard = true
-	}
-	return heard
 }

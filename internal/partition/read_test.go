@@ -75,7 +75,7 @@ func batches(res ReadResult) (n int) {
 		if err != nil {
 			return -1
 		}
-		n += int(run.next-run.base) / 2
+		n += int(run.Next-run.Base) / 2
 	}
 	return n
 }

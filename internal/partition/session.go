@@ -46,11 +46,8 @@ type EpochStart struct {
 func (t *Table) OpenFollow(req OpenRequest) (FollowerPosition, error) {
 	img, registered := t.image()
 	r, ok := t.Get(req.TP)
-	if !registered || (!ok && req.MetaIndex > img.Index()) {
-		return FollowerPosition{}, &Error{TP: req.TP, Op: "follow", Epoch: req.Epoch, Leader: req.Leader, Err: ErrNotReady}
-	}
-	if !ok {
-		return FollowerPosition{}, &Error{TP: req.TP, Op: "follow", Epoch: req.Epoch, Leader: req.Leader, Err: ErrRemoved}
+	if err := MayOpen(registered, ok, req.MetaIndex, img.Index()); err != nil {
+		return FollowerPosition{}, &Error{TP: req.TP, Op: "follow", Epoch: req.Epoch, Leader: req.Leader, Err: err}
 	}
 	self, _ := img.Broker(t.o.Self)
 	// A truncation for another session must end first, or this session would
@@ -68,13 +65,8 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 	if err := r.unserved("follow"); err != nil {
 		return FollowerPosition{}, err
 	}
-	switch last, _, ok := r.log.Last(); {
-	case req.Epoch < r.maxSeenEpoch,
-		r.lead != nil && r.lead.epoch >= req.Epoch,
-		ok && last > req.Epoch:
-		return FollowerPosition{}, r.fail("follow", ErrFencedEpoch, fmt.Sprintf("asked to follow broker %d in epoch %d", req.Leader, req.Epoch))
-	case r.follow.id != 0 && r.follow.epoch == req.Epoch && r.follow.leader == req.Leader && r.follow.id > req.Session:
-		return FollowerPosition{}, r.fail("follow", ErrStaleSession, "a newer session is open")
+	if detail, cause := r.standing().Accepts(req); cause != nil {
+		return FollowerPosition{}, r.fail("follow", cause, detail)
 	}
 	// A leader of a newer epoch exists, whatever this broker's metadata says yet.
 	r.stepDown(fmt.Sprintf("broker %d leads epoch %d", req.Leader, req.Epoch))

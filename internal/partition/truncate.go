@@ -16,20 +16,21 @@ type Cut struct {
 	Needed bool  // false: the follower's log already ends at To
 }
 
-// CutFor computes where the follower's log stops being a prefix of this one,
-// from both epoch vectors (K6, K7). An epoch has one leader, so (epoch, offset)
-// names a record: the logs agree up to the smaller end of the newest epoch that
-// both have.
+// CutFor computes where the follower's log stops being a prefix of this one.
 func (r *Replica) CutFor(epoch cluster.Epoch, pos FollowerPosition) (Cut, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lead == nil || r.lead.epoch != epoch {
 		return Cut{}, r.fail("cut", ErrNotLeader, "")
 	}
-	return cutFor(r.log.Epochs(), r.log.StartOffset(), r.log.EndOffset(), pos), nil
+	return CutFor(r.log.Epochs(), r.log.StartOffset(), r.log.EndOffset(), pos), nil
 }
 
-func cutFor(ours []segment.EpochStart, start, end int64, pos FollowerPosition) Cut {
+// CutFor computes where a follower's log stops being a prefix of the leader's,
+// which covers [start, end), from both epoch vectors (K6, K7). An epoch has one
+// leader, so (epoch, offset) names a record: the logs agree up to the smaller
+// end of the newest epoch that both have.
+func CutFor(ours []segment.EpochStart, start, end int64, pos FollowerPosition) Cut {
 	reset := Cut{To: start, Reset: true, Needed: true}
 	if pos.LogEnd < start {
 		return reset // K11
@@ -105,8 +106,8 @@ func (r *Replica) logTruncation(session uint64, cut Cut) (wal.LSN, error) {
 	if err := r.session("truncate", session); err != nil {
 		return 0, err
 	}
-	if cut.To < r.highWatermark {
-		return 0, r.fail("truncate", ErrTruncateCommitted, fmt.Sprintf("to %d, high watermark %d", cut.To, r.highWatermark))
+	if err := r.standing().MayCut(cut.To); err != nil {
+		return 0, r.fail("truncate", ErrTruncateCommitted, err.Error())
 	}
 	kind := wal.KindTruncate
 	if cut.Reset {
