@@ -36,7 +36,8 @@ type Result struct {
 //	    and with every in-sync change refused because a member is ineligible:
 //	    other copies of it must not succeed when the member is eligible again.
 //	M6  ELR is empty unless the in-sync set is below its effective minimum.
-//	M7  A new leader comes from the ISR, or from the ELR if the ISR is empty.
+//	M7  A new leader comes from the ISR, or from the ELR if the ISR is empty
+//	    without the leader that it replaces.
 //	M8  A draining broker is in an in-sync set only if it is alone in it.
 func Apply(img *Image, index uint64, cmd Command) (*Image, Result) {
 	if index <= img.index {

@@ -120,14 +120,25 @@ func (tx *txn) electOne(c LeaderChange) error {
 		return nil
 	case p.PartitionEpoch != c.PartitionEpoch:
 		return fmt.Errorf("partition epoch %d, now %d: %w", c.PartitionEpoch, p.PartitionEpoch, ErrInvalidUpdateVersion)
-	case !p.InISR(c.Leader):
+	case !mayReplace(p, c):
 		return fmt.Errorf("broker %d is not in sync: %w", c.Leader, ErrIneligibleReplica)
 	}
 	if b, ok := tx.next.Broker(c.Leader); !ok || !b.Eligible() {
 		return fmt.Errorf("broker %d is fenced or shutting down: %w", c.Leader, ErrIneligibleReplica)
 	}
 	e := tx.edit(t, int(c.TP.Partition))
-	e.lead(c.Leader)
+	if c.Drop {
+		e.leaveTo(c.Leader)
+	} else {
+		e.lead(c.Leader)
+	}
 	e.store()
 	return nil
+}
+
+// mayReplace reports whether the change names a member of the in-sync set, or an
+// eligible leader replica where the set is empty without the leader (M7).
+func mayReplace(p *Partition, c LeaderChange) bool {
+	alone := len(p.ISR) == 1 && p.ISR[0] == p.Leader
+	return p.InISR(c.Leader) || (c.Drop && alone && p.InELR(c.Leader))
 }

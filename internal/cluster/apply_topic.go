@@ -22,7 +22,7 @@ func (tx *txn) createTopic(c CreateTopic) Result {
 	}
 	t := &Topic{ID: c.ID, Name: c.Name, Configs: cloneConfigs(c.Configs)}
 	for i, replicas := range c.Assignment {
-		p, err := tx.newPartition(replicas)
+		p, err := tx.newPartition(t, replicas)
 		if err != nil {
 			return Result{Err: fmt.Errorf("create topic %q: partition %d: %w", c.Name, i, err)}
 		}
@@ -58,8 +58,12 @@ func (tx *txn) checkCreate(c CreateTopic) error {
 	return nil
 }
 
-// newPartition starts with every live replica in sync, as all logs are empty.
-func (tx *txn) newPartition(replicas []BrokerID) (*Partition, error) {
+// newPartition starts with every live replica in sync, as all logs are empty. If
+// these are fewer than the minimum, the other replicas are eligible leaders: an
+// empty log holds all that was committed. Only a broker that told which directory
+// it has can be one, as another directory is how it would be known to have lost
+// what it gets by then.
+func (tx *txn) newPartition(t *Topic, replicas []BrokerID) (*Partition, error) {
 	if n := len(replicas); n < 1 || n > MaxReplicationFactor {
 		return nil, fmt.Errorf("%d replicas, want 1 to %d: %w", n, MaxReplicationFactor, ErrInvalidReplicaAssignment)
 	}
@@ -72,12 +76,18 @@ func (tx *txn) newPartition(replicas []BrokerID) (*Partition, error) {
 		if slices.Contains(replicas[:i], id) {
 			return nil, fmt.Errorf("broker %d is named twice: %w", id, ErrInvalidReplicaAssignment)
 		}
-		if b.Eligible() {
+		switch {
+		case b.Eligible():
 			p.ISR = append(p.ISR, id)
+		case b.Directory != ZeroUUID:
+			p.ELR = append(p.ELR, id)
 		}
 	}
 	if len(p.ISR) == 0 {
 		return nil, fmt.Errorf("none of the brokers %v is alive: %w", replicas, ErrInvalidReplicaAssignment)
+	}
+	if len(p.ISR) >= EffectiveMinISR(t, p) {
+		p.ELR = nil
 	}
 	p.Leader = p.ISR[0]
 	return p, nil

@@ -121,8 +121,8 @@ type ISRMember struct {
 	Epoch BrokerEpoch `json:"epoch"`
 }
 
-// ElectLeaders moves leaderships to other in-sync members. Each change is
-// judged by itself.
+// ElectLeaders moves leaderships to other in-sync members, or to eligible leader
+// replicas in place of a leader that is dropped. Each change is judged by itself.
 type ElectLeaders struct {
 	Changes []LeaderChange `json:"changes"`
 	Reason  string         `json:"reason,omitempty"`
@@ -133,6 +133,10 @@ type LeaderChange struct {
 	TP             TopicPartition `json:"tp"`
 	PartitionEpoch PartitionEpoch `json:"partition_epoch"`
 	Leader         BrokerID       `json:"leader"`
+	// Drop takes the leader that is replaced out of the in-sync set, as fencing
+	// it would: nobody waits for what is known not to work. When it is alone in
+	// the set, an eligible leader replica may follow it.
+	Drop bool `json:"drop,omitempty"`
 }
 
 // AllocateProducerIDs gives a broker a block of producer ids for its own use.

@@ -67,6 +67,16 @@ func (e *edit) leave(id BrokerID, lost bool) {
 	}
 }
 
+// leaveTo takes the leader out of the in-sync set and lets id follow it: a member
+// of the set or, if there is none left, of the ELR.
+func (e *edit) leaveTo(id BrokerID) {
+	e.setISR(without(e.p.ISR, e.p.Leader))
+	if len(e.p.ISR) == 0 {
+		e.setISR([]BrokerID{id})
+	}
+	e.lead(id)
+}
+
 // elect chooses a new leader (R12, K28): the first replica, in assignment
 // order, that is in sync; if nobody is, the first of the ELR whose broker is
 // eligible, which then is the in-sync set; else nobody. Never merely "the first

@@ -129,6 +129,18 @@ func TestElections(t *testing.T) {
 		{name: "a leadership moves on request within the isr", run: func(h *history) {
 			h.must(ElectLeaders{Changes: []LeaderChange{{TP: testTP, Leader: 3}}})
 		}, leader: 3, epoch: 1, isr: ids{1, 2, 3}},
+		{name: "a leader that is replaced may leave with that", run: func(h *history) {
+			h.must(ElectLeaders{Changes: []LeaderChange{{TP: testTP, Leader: 3, Drop: true}}})
+		}, leader: 3, epoch: 1, isr: ids{2, 3}},
+		{name: "a leader that leaves below the minimum stays electable", run: func(h *history) {
+			h.must(h.isr(1, 2))
+			h.must(ElectLeaders{Changes: []LeaderChange{{TP: testTP, PartitionEpoch: 1, Leader: 2, Drop: true}}})
+		}, leader: 2, epoch: 1, isr: ids{2}, elr: ids{1}},
+		{name: "a leader alone in sync may leave to the elr", run: func(h *history) {
+			h.must(h.isr(1, 2))
+			h.must(h.isr(1))
+			h.must(ElectLeaders{Changes: []LeaderChange{{TP: testTP, PartitionEpoch: 2, Leader: 2, Drop: true}}})
+		}, leader: 2, epoch: 1, isr: ids{2}, elr: ids{1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,6 +150,78 @@ func TestElections(t *testing.T) {
 			h.topic(tt.configs, 1, 2, 3)
 			tt.run(h)
 			h.want(tt.leader, tt.epoch, tt.isr, tt.elr)
+		})
+	}
+}
+
+// TestTheELRDoesNotReplaceALeaderInCompany: the other in-sync member comes first.
+func TestTheELRDoesNotReplaceALeaderInCompany(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.start(3)
+	h.topic(map[string]string{ConfigMinInsyncReplicas: "3"}, 1, 2, 3)
+	h.must(h.isr(1, 2))
+	change := LeaderChange{TP: testTP, PartitionEpoch: 1, Leader: 3, Drop: true}
+	if res := h.apply(ElectLeaders{Changes: []LeaderChange{change}}); !errors.Is(res.Errs[0], ErrIneligibleReplica) {
+		t.Fatalf("error %v, want %v", res.Errs[0], ErrIneligibleReplica)
+	}
+	h.want(1, 0, ids{1, 2}, ids{3})
+}
+
+// TestWhoMayLeadANewPartition: all logs are empty, so whoever is registered with
+// a directory holds what was committed before the in-sync set had its minimum.
+func TestWhoMayLeadANewPartition(t *testing.T) {
+	t.Parallel()
+	min1 := map[string]string{ConfigMinInsyncReplicas: "1"}
+	tests := []struct {
+		name    string
+		configs map[string]string
+		down    func(h *history)
+		then    func(h *history)
+		leader  BrokerID
+		isr     ids
+		elr     ids
+	}{
+		{name: "enough are alive", down: func(h *history) { h.fence(3) }, leader: 1, isr: ids{1, 2}},
+		{name: "too few are alive", down: func(h *history) {
+			h.fence(1)
+			h.fence(3)
+		}, leader: 2, isr: ids{2}, elr: ids{1, 3}},
+		{name: "one is enough", configs: min1, down: func(h *history) {
+			h.fence(1)
+			h.fence(3)
+		}, leader: 2, isr: ids{2}},
+		{name: "a broker without a directory", down: func(h *history) {
+			h.must(RegisterBroker{Broker: Broker{ID: 1, Incarnation: uuid(11)}})
+			h.fence(3)
+		}, leader: 2, isr: ids{2}, elr: ids{3}},
+		{name: "a broker that shuts down", down: func(h *history) {
+			h.drain(1)
+			h.fence(3)
+		}, leader: 2, isr: ids{2}, elr: ids{1, 3}},
+		{name: "the first one's disk is lost", down: func(h *history) {
+			h.fence(1)
+			h.fence(3)
+		}, then: func(h *history) {
+			h.register(2, 12, 22)
+			h.unfence(3)
+		}, leader: 3, isr: ids{3}, elr: ids{1}},
+		{name: "another's disk is lost", down: func(h *history) {
+			h.fence(1)
+			h.fence(3)
+		}, then: func(h *history) { h.register(3, 13, 33) }, leader: 2, isr: ids{2}, elr: ids{1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t)
+			h.start(3)
+			tt.down(h)
+			h.topic(tt.configs, 1, 2, 3)
+			if tt.then != nil {
+				tt.then(h)
+			}
+			h.want(tt.leader, h.partition().LeaderEpoch, tt.isr, tt.elr)
 		})
 	}
 }
@@ -160,8 +244,10 @@ func TestElectLeadersRefusals(t *testing.T) {
 		{name: "stale partition epoch", in: LeaderChange{TP: testTP, PartitionEpoch: pe - 1, Leader: 2}, want: ErrInvalidUpdateVersion},
 		{name: "not in sync", in: LeaderChange{TP: testTP, PartitionEpoch: pe, Leader: 3}, want: ErrIneligibleReplica},
 		{name: "no replica", in: LeaderChange{TP: testTP, PartitionEpoch: pe, Leader: 4}, want: ErrIneligibleReplica},
+		{name: "not in sync, in place of a leader that is dropped", in: LeaderChange{TP: testTP, PartitionEpoch: pe, Leader: 3, Drop: true}, want: ErrIneligibleReplica},
 		{name: "nobody", in: LeaderChange{TP: testTP, PartitionEpoch: pe, Leader: NoBroker}, want: ErrIneligibleReplica},
 		{name: "who leads already", in: LeaderChange{TP: testTP, PartitionEpoch: pe - 1, Leader: 1}},
+		{name: "who leads already is not dropped", in: LeaderChange{TP: testTP, PartitionEpoch: pe, Leader: 1, Drop: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

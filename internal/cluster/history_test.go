@@ -169,7 +169,7 @@ func checkTransition(img *Image, was, p *Partition, cmd Command) error {
 	}
 	if was.InELR(p.Leader) && slices.ContainsFunc(was.ISR, func(id BrokerID) bool {
 		b, ok := img.Broker(id)
-		return ok && b.Eligible() && id != loser(cmd)
+		return ok && b.Eligible() && id != loser(was, cmd)
 	}) {
 		if _, proposed := cmd.(AlterISR); !proposed {
 			return fmt.Errorf("M7: leader from the elr beside an isr")
@@ -187,8 +187,13 @@ func removes(cmd Command, was, p *Partition) bool {
 
 // loser is the broker that cmd may take out of the in-sync set although it is
 // eligible.
-func loser(cmd Command) BrokerID {
+func loser(was *Partition, cmd Command) BrokerID {
 	switch c := cmd.(type) {
+	case ElectLeaders:
+		if c.Changes[0].Drop {
+			return was.Leader
+		}
+		return NoBroker
 	case FailReplicas:
 		return c.ID
 	case RegisterBroker:
@@ -354,7 +359,7 @@ func (g *generator) alterISR(img *Image) Command {
 
 func (g *generator) election(img *Image) Command {
 	tp := g.partition(img)
-	c := LeaderChange{TP: tp, Leader: BrokerID(g.r.IntN(generatorBrokers))}
+	c := LeaderChange{TP: tp, Leader: BrokerID(g.r.IntN(generatorBrokers)), Drop: g.r.IntN(2) == 0}
 	if _, p, ok := img.Partition(tp); ok {
 		c.PartitionEpoch = p.PartitionEpoch - PartitionEpoch(g.r.IntN(8)/7)
 	}
