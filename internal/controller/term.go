@@ -25,20 +25,17 @@ type term struct {
 	o    Options
 	wake chan struct{} // holds one: something was heard
 
-	mu       sync.Mutex
-	sessions *sessions     // guarded by mu
-	heard    chan struct{} // guarded by mu; closed at the next heartbeat
-
-	planner *planner // owned by run
+	mu      sync.Mutex
+	*Office               // guarded by mu
+	heard   chan struct{} // guarded by mu; closed at the next heartbeat
 }
 
 func newTerm(o Options) *term {
 	return &term{
-		o:        o,
-		wake:     make(chan struct{}, 1),
-		sessions: newSessions(o.Self, o.SessionTimeout, o.ProbePause, time.Now(), o.Store.Image()),
-		heard:    make(chan struct{}),
-		planner:  newPlanner(o.SlowFsync, o.RebalanceAfter),
+		o:      o,
+		wake:   make(chan struct{}, 1),
+		Office: NewOffice(o, time.Now(), o.Store.Image()),
+		heard:  make(chan struct{}),
 	}
 }
 
@@ -70,11 +67,7 @@ func (t *term) decide() ([]cluster.Command, []*cluster.Broker) {
 	img, now := t.o.Store.Image(), time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	cmds := t.sessions.decide(now, img)
-	if len(cmds) == 0 { // first who is there, then who leads
-		cmds = t.planner.plan(now, img, t.sessions)
-	}
-	return cmds, t.sessions.due(now, img)
+	return t.Decide(now, img), t.Probes(now, img)
 }
 
 // propose has a decision applied. If it fails, the next look at the image
@@ -108,26 +101,23 @@ func describe(cmd cluster.Command) []slog.Attr {
 
 // probe dials a broker whose connection ended and notes what came of it.
 func (t *term) probe(ctx context.Context, b *cluster.Broker) {
-	v := t.dial(ctx, b.Peer.String())
+	refused := t.dial(ctx, b.Peer.String())
 	t.mu.Lock()
-	t.sessions.probed(time.Now(), b.ID, v)
+	t.Probed(time.Now(), b.ID, refused)
 	t.mu.Unlock()
 	t.kick()
 }
 
-func (t *term) dial(ctx context.Context, addr string) verdict {
+// dial reports whether the machine is up and nobody listens there. A timeout or
+// an unreachable network proves nothing.
+func (t *term) dial(ctx context.Context, addr string) (refused bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := t.o.Network.DialContext(ctx, addr)
-	switch {
-	case err == nil:
+	if err == nil {
 		_ = conn.Close() // it only had to be there
-		return verdictOpen
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return verdictRefused
-	default:
-		return verdictUnknown
 	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // kick makes run look again soon.
@@ -138,21 +128,15 @@ func (t *term) kick() {
 	}
 }
 
-// heartbeat notes that a broker is alive. A broker of another epoch must
-// register anew; epoch zero says that it does not see its registration yet.
+// heartbeat notes that a broker is alive.
 func (t *term) heartbeat(conn connID, h Heartbeat) error {
-	b, ok := t.o.Store.Image().Broker(h.Broker)
-	if !ok {
-		return fmt.Errorf("broker %d: %w", h.Broker, cluster.ErrUnknownBroker)
-	}
-	if h.Epoch != 0 && h.Epoch != b.Epoch {
-		return fmt.Errorf("broker %d epoch %d, registered under %d: %w", h.Broker, h.Epoch, b.Epoch, cluster.ErrStaleBrokerEpoch)
-	}
 	t.mu.Lock()
-	t.sessions.heard(time.Now(), conn, h)
+	defer t.mu.Unlock()
+	if err := t.Heard(time.Now(), uint64(conn), h, t.o.Store.Image()); err != nil {
+		return err
+	}
 	close(t.heard)
 	t.heard = make(chan struct{})
-	t.mu.Unlock()
 	t.kick()
 	return nil
 }
@@ -160,14 +144,17 @@ func (t *term) heartbeat(conn connID, h Heartbeat) error {
 // connEnded makes a broker whose heartbeats came over the connection a suspect.
 func (t *term) connEnded(id cluster.BrokerID, conn connID) {
 	t.mu.Lock()
-	t.sessions.ended(time.Now(), id, conn)
+	t.Ended(time.Now(), id, uint64(conn))
 	t.mu.Unlock()
 	t.kick()
 }
 
 // register has a new incarnation accepted.
 func (t *term) register(ctx context.Context, cmd cluster.RegisterBroker) (cluster.Result, error) {
-	if err := t.checkDuplicate(cmd.Broker); err != nil {
+	t.mu.Lock()
+	err := t.MayRegister(time.Now(), cmd.Broker, t.o.Store.Image())
+	t.mu.Unlock()
+	if err != nil {
 		return cluster.Result{}, err
 	}
 	was, _ := t.o.Store.Image().Broker(cmd.Broker.ID)
@@ -176,26 +163,9 @@ func (t *term) register(ctx context.Context, cmd cluster.RegisterBroker) (cluste
 		return res, err // refused, or the same incarnation once more
 	}
 	t.mu.Lock()
-	t.sessions.registered(time.Now(), cmd.Broker.ID)
+	t.Registered(time.Now(), cmd.Broker.ID)
 	t.mu.Unlock()
 	return res, nil
-}
-
-// checkDuplicate refuses another data directory while the process that the id
-// belongs to is alive (R12). The same directory is locked by one process only,
-// so it may register at once.
-func (t *term) checkDuplicate(b cluster.Broker) error {
-	known, ok := t.o.Store.Image().Broker(b.ID)
-	if !ok || known.Directory == b.Directory {
-		return nil
-	}
-	t.mu.Lock()
-	alive := t.sessions.alive(time.Now(), b.ID)
-	t.mu.Unlock()
-	if !alive {
-		return nil
-	}
-	return fmt.Errorf("broker %d at %s is alive: %w", b.ID, known.Peer, cluster.ErrDuplicateBroker)
 }
 
 // drain announces a broker's shutdown and waits until the other live brokers
