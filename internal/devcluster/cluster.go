@@ -101,6 +101,7 @@ type Cluster struct {
 	options Options
 	dir     string
 	layout  []Broker
+	ports   Ports // those of a new layout
 
 	mu        sync.Mutex
 	temporary bool       // guarded by mu; dir is ours to remove
@@ -158,7 +159,7 @@ func (c *Cluster) arrange(ctx context.Context) error {
 	if c.layout, err = readLayout(c.dir); err != nil || len(c.layout) > 0 {
 		return err
 	}
-	if c.layout, err = newLayout(ctx, c.dir, c.options.Brokers); err != nil {
+	if c.layout, err = newLayout(ctx, c.dir, c.options.Brokers, &c.ports); err != nil {
 		return err
 	}
 	return writeLayout(c.dir, c.layout)

@@ -142,6 +142,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	errs = append(errs, c.ports.Close())
 	if remove {
 		errs = append(errs, os.RemoveAll(c.dir))
 	}
