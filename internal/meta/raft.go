@@ -78,6 +78,12 @@ func (r *Raft) member() *raft.Raft {
 	return r.raft
 }
 
+// leadsIn reports whether this member leads, in that term.
+func (r *Raft) leadsIn(term uint64) bool {
+	m := r.member()
+	return m != nil && m.State() == raft.Leader && m.CurrentTerm() == term
+}
+
 func (r *Raft) setMember(m *raft.Raft) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -50,6 +50,7 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 		Logger:                hlog,
 	}))
 	defer func() { _ = g.Close() }() // closes the stream
+	g.leads, g.reach = r.leadsIn, stream.reach
 	return r.runRaft(ctx, &guardedStore{store: logs, after: r.o.StuckAfter, fail: r.stuck}, snapshots, g)
 }
 

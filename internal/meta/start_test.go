@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +16,16 @@ import (
 	"github.com/chronik-project/chronik/internal/peer"
 )
 
+// lateLimit bounds how long a member that appears waits for what the others
+// have, however long they have tried to reach it.
+const lateLimit = 500 * time.Millisecond
+
 // TestStartOrders starts three voters in every order, with every delay between
 // them: a leader must be there soon after the second.
 func TestStartOrders(t *testing.T) {
 	t.Parallel()
 	for _, order := range [][]cluster.BrokerID{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
-		for _, delay := range []time.Duration{0, 100 * time.Millisecond, 10 * time.Second} {
+		for _, delay := range []time.Duration{0, 100 * time.Millisecond, 10 * time.Second, 35 * time.Second} {
 			t.Run(fmt.Sprint(order, delay), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -37,8 +42,12 @@ func TestStartOrders(t *testing.T) {
 					propose(t, m, cluster.InitCluster{ClusterID: "c"})
 					wait(delay)
 					q.start(order[2])
+					third := time.Now()
 					q.leader(order...)
 					sees(t, q.members[order[2]], "the cluster id", func(img *cluster.Image) bool { return img.ClusterID() == "c" })
+					if took := time.Since(third); took > lateLimit {
+						t.Errorf("the third broker had its metadata after %s, want at most %s", took, lateLimit)
+					}
 				})
 			})
 		}
@@ -106,8 +115,13 @@ func TestSnapshots(t *testing.T) {
 				t.Errorf("broker %d wrote no snapshot", id)
 			}
 		}
+		wait(30 * time.Second) // as long as raft's pauses can become
 		q.start(3)
+		back := time.Now()
 		sees(t, q.members[3], "broker 99", hasBroker(99))
+		if took := time.Since(back); took > lateLimit {
+			t.Errorf("the snapshot took %s, want at most %s", took, lateLimit)
+		}
 		if n := snapshots(t, filepath.Join(q.dir, host(3))); n == 0 {
 			t.Error("broker 3 caught up without a snapshot: the log was not cut")
 		}
@@ -218,10 +232,15 @@ func TestOverTCP(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			q := newQuorum(t, n, nil)
 			defer q.close()
-			q.network = func(cluster.BrokerID) peer.Network { return peer.NewOSNetwork() }
+			bound := map[cluster.BrokerID]net.Listener{}
+			q.network = func(id cluster.BrokerID) peer.Network { return boundNetwork{peer.NewOSNetwork(), bound[id]} }
 			var ids []cluster.BrokerID
 			for i := range q.peers {
-				q.peers[i].Addr = freeAddr(t)
+				l, err := peer.NewOSNetwork().Listen("127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				q.peers[i].Addr, bound[q.peers[i].ID] = l.Addr().String(), l
 				ids = append(ids, q.peers[i].ID)
 			}
 			start := time.Now()
@@ -240,13 +259,11 @@ func TestOverTCP(t *testing.T) {
 	}
 }
 
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := peer.NewOSNetwork().Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+// boundNetwork listens on what is bound already: a port that is free when it is
+// chosen may be taken when it is needed.
+type boundNetwork struct {
+	peer.Network
+	bound net.Listener
 }
+
+func (n boundNetwork) Listen(string) (net.Listener, error) { return n.bound, nil }

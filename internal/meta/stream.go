@@ -64,7 +64,7 @@ func (s *stream) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 	return "", fmt.Errorf("broker %s is not among --peers", id)
 }
 
-// Dial connects to a peer.
+// Dial connects to a peer. Every failure to do so is an [unreachableError].
 func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	to := cluster.NoBroker
 	for _, p := range s.peers {
@@ -76,9 +76,22 @@ func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn,
 	defer cancel()
 	conn, err := s.dial(ctx, to, string(addr))
 	if err != nil {
-		return nil, err
+		return nil, unreachableError{err}
 	}
 	return s.track(conn, false)
+}
+
+// reach is nil if a member can be dialed.
+func (s *stream) reach(id raft.ServerID) error {
+	addr, err := s.ServerAddr(id)
+	if err != nil {
+		return err
+	}
+	conn, err := s.Dial(addr, rpcTimeout)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // Accept waits for a caller.
