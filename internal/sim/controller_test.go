@@ -116,7 +116,9 @@ func (w *world) elect(id cluster.BrokerID) {
 	var cmd cluster.ElectLeaders
 	for _, t := range w.newest().Topics() {
 		for i, p := range t.Partitions {
-			cmd.Changes = append(cmd.Changes, cluster.LeaderChange{TP: t.TopicPartition(i), PartitionEpoch: p.PartitionEpoch, Leader: id})
+			cmd.Changes = append(cmd.Changes, cluster.LeaderChange{
+				TP: t.TopicPartition(i), PartitionEpoch: p.PartitionEpoch, Leader: id, Drop: w.r.IntN(2) == 0,
+			})
 		}
 	}
 	w.apply(cmd)

@@ -95,9 +95,6 @@ func (w *world) healed() string {
 		for i, p := range t.Partitions {
 			tp := t.TopicPartition(i)
 			if p.Leader == cluster.NoBroker {
-				if len(p.ELR) == 0 && len(w.oracles[tp].committed) == 0 {
-					return "" // created on one broker, whose disk was lost
-				}
 				return "nobody leads"
 			}
 			leader := w.peer(p.Leader).replica(tp)
