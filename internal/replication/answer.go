@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/status"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // answerReader is the state of the goroutine that reads a live lane's answers.
@@ -20,6 +21,7 @@ type answerReader struct {
 	cuts   []truncated
 	acks   []ack
 	owners []*stream // of acks, by index
+	how    trace.Ack // of the ack in hand; its flights are used again
 	errs   []sessionErr
 }
 
@@ -88,12 +90,13 @@ func (r *answerReader) handleAcks(f frame, now time.Time) error {
 	r.mu.Lock()
 	for _, a := range acks {
 		s := r.sessions[a.session]
-		if s != nil && (s.session.key != a.key || !s.session.open()) {
-			s = nil // R4
+		if s != nil && !s.session.owns(a.key) {
+			s = nil
 		}
 		r.owners = append(r.owners, s)
 	}
 	r.mu.Unlock()
+	r.how.At, r.how.Queue, r.how.Fsync = now, rd.queue, rd.fsync
 	for i, s := range r.owners {
 		if s != nil {
 			waited = max(waited, r.handleAck(s, acks[i], now))
@@ -111,6 +114,7 @@ func (r *answerReader) handleAck(s *stream, a ack, now time.Time) (waited time.D
 		r.mu.Unlock()
 		return 0
 	}
+	r.how.Flights = s.session.window.until(a.durableEnd, r.how.Flights[:0])
 	p, err := s.session.acked(a, now)
 	if err == nil {
 		r.release(p.freed)
@@ -125,7 +129,7 @@ func (r *answerReader) handleAck(s *stream, a ack, now time.Time) (waited time.D
 		r.fail(s, a.session, status.StateConnecting, err.Error())
 		return 0
 	}
-	if err := s.replica.FollowerAck(r.peer, a.epoch, a.session, a.durableEnd, a.appendedEnd); err != nil {
+	if err := s.replica.FollowerAck(r.peer, a.epoch, a.session, a.durableEnd, a.appendedEnd, r.how); err != nil {
 		r.broken(s, a.key, err)
 		return 0
 	}

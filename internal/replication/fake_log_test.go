@@ -7,6 +7,7 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // fakeLog is one replica. All of it is guarded by fakeTable.mu.
@@ -234,7 +235,7 @@ func (l *fakeLog) FollowerOpened(peer cluster.BrokerID, epoch cluster.Epoch, ses
 	return nil
 }
 
-func (l *fakeLog) FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64) error {
+func (l *fakeLog) FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64, _ trace.Ack) error {
 	l.t.mu.Lock()
 	f := l.follower(peer)
 	if !l.leading || l.epoch != epoch || f.session != session {

@@ -61,15 +61,11 @@ func (l *link) plan(s *stream, ln lane) plan {
 // whether the change has been made. REQUIRES: l.mu is held, and the session
 // sends on a lane.
 func (l *link) chooseLane(s *stream, logEnd int64) (moved bool) {
-	caughtUp := s.session.phase == phaseBulk && s.session.cursor >= logEnd
-	if !caughtUp && !s.session.tooFarBehind(logEnd, l.m.o.BulkWindowBytes) {
-		return false
+	moved = s.session.review(logEnd, l.m.o.BulkWindowBytes)
+	if moved {
+		l.route(s)
 	}
-	if !s.session.leave() {
-		return false
-	}
-	l.route(s)
-	return true
+	return moved
 }
 
 // budget is how many bytes of a session may be sent on a lane now. When its own

@@ -159,6 +159,10 @@ type progress struct {
 	switched bool          // data now flows on the other lane
 }
 
+// owns reports whether an ack under that key counts: it is of this very session,
+// and that is open (R4).
+func (s *session) owns(k key) bool { return s.key == k && s.open() }
+
 // acked takes a cumulative ack. It is an error, and the end of the session,
 // when it speaks of what was never sent: the logs differ.
 func (s *session) acked(a ack, now time.Time) (progress, error) {
@@ -174,6 +178,16 @@ func (s *session) acked(a ack, now time.Time) (progress, error) {
 	s.appendedEnd = max(s.appendedEnd, a.appendedEnd)
 	p.switched = s.handover && s.changeLane()
 	return p, nil
+}
+
+// review makes the session leave a lane that does not suit it: the live one when
+// it fell too far behind, the bulk one when it has caught up.
+func (s *session) review(logEnd int64, bulkWindowBytes int) (moved bool) {
+	caughtUp := s.phase == phaseBulk && s.cursor >= logEnd
+	if !caughtUp && !s.tooFarBehind(logEnd, bulkWindowBytes) {
+		return false
+	}
+	return s.leave()
 }
 
 // leave stops the session on its lane: it changes to the other one now or, when

@@ -5,6 +5,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // The parts of package partition that links stand on, by what they are for.
@@ -26,7 +27,7 @@ type term interface {
 // tally counts what followers confirm.
 type tally interface {
 	FollowerOpened(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, be cluster.BrokerEpoch, durableEnd, appendedEnd int64) error
-	FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64) error
+	FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64, how trace.Ack) error
 	FollowerClosed(peer cluster.BrokerID, session uint64, reason string)
 }
 

@@ -1,6 +1,10 @@
 package replication
 
-import "time"
+import (
+	"time"
+
+	"github.com/chronik-project/chronik/internal/trace"
+)
 
 // lane is one of a link's two connections.
 type lane uint8
@@ -65,6 +69,18 @@ func (w *window) settle(durableEnd int64, now time.Time) (freed [laneCount]int, 
 		w.n--
 	}
 	return freed, waited
+}
+
+// until appends the flights up to the first that reaches beyond durableEnd.
+func (w *window) until(durableEnd int64, dst []trace.Flight) []trace.Flight {
+	for i := range w.n {
+		f := w.at(i)
+		dst = append(dst, trace.Flight{End: f.end, Sent: f.sent})
+		if f.end > durableEnd {
+			break
+		}
+	}
+	return dst
 }
 
 // clear forgets everything and returns the credit it held.
