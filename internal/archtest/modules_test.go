@@ -31,6 +31,7 @@ var onlyIn = []place{
 	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/...", tests: "..."},
 	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench wire", tests: "..."},
 	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
+	{prefix: "golang.org/x/sys", packages: "test/faults/disk"},
 	{prefix: "golang.org/x/term", packages: "cli/..."},
 }
 
@@ -85,9 +86,12 @@ func allowedIn(imported string, test bool) (packages string) {
 func unusedThirdParty(t *tree) []string {
 	used := map[string][]string{} // prefix of the row that decides, to packages
 	for _, src := range t.sources {
-		pkg, ok := internalPackage(path.Dir(src.name))
-		if !ok || src.test {
+		if src.test {
 			continue
+		}
+		pkg, ok := internalPackage(path.Dir(src.name))
+		if !ok {
+			pkg = path.Dir(src.name)
 		}
 		for _, imported := range src.imports() {
 			if row := decidingRow(imported); row != nil {
