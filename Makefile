@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate e2e sim sim-long figures release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim sim-long startup-long figures release-check ci clean
 
 all: build test lint
 
@@ -45,6 +45,9 @@ sim: ## 200,000 random schedules of a cluster, in some minutes
 
 sim-long: ## 20 million of them, others every time, in hours
 	$(GO) test -count=1 -timeout 0 -run TestSchedules ./internal/sim -sim.n 20000000 -sim.first $$(date +%s)00000000
+
+startup-long: ## three and five brokers in every order, with delays of up to 10 s; a quarter of an hour
+	$(GO) test -count=1 -timeout 60m -parallel 6 -v ./test/startup -startup.all -startup.limit 1s
 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'

@@ -115,9 +115,6 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if options.Brokers < 1 || options.Brokers > MaxBrokers {
-		return nil, fmt.Errorf("%d brokers: want 1 to %d", options.Brokers, MaxBrokers)
-	}
 	for attempt := 1; ; attempt++ {
 		c, err := start(ctx, options)
 		if err == nil || !errors.Is(err, ErrPortTaken) || attempt == startAttempts {
@@ -127,6 +124,29 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 }
 
 func start(ctx context.Context, options Options) (*Cluster, error) {
+	c, err := prepare(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.startAll(ctx); err != nil {
+		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+// Prepare arranges a cluster and starts no broker: see [Cluster.Launch].
+func Prepare(ctx context.Context, options Options) (*Cluster, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return prepare(ctx, options)
+}
+
+func prepare(ctx context.Context, options Options) (*Cluster, error) {
+	if options.Brokers < 1 || options.Brokers > MaxBrokers {
+		return nil, fmt.Errorf("%d brokers: want 1 to %d", options.Brokers, MaxBrokers)
+	}
 	c := &Cluster{options: options, dir: options.Dir}
 	if c.dir == "" {
 		dir, err := os.MkdirTemp("", "chronik-dev-")
@@ -135,14 +155,10 @@ func start(ctx context.Context, options Options) (*Cluster, error) {
 		}
 		c.dir, c.temporary = dir, true // nobody else has c yet
 	}
-	err := c.arrange(ctx)
-	if err == nil {
-		c.processes = make([]*process, len(c.layout))
-		err = c.startAll(ctx)
-	}
-	if err != nil {
+	if err := c.arrange(ctx); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
+	c.processes = make([]*process, len(c.layout)) // nobody else has c yet
 	return c, nil
 }
 
@@ -169,20 +185,21 @@ func (c *Cluster) arrange(ctx context.Context) error {
 // majority runs.
 func (c *Cluster) startAll(ctx context.Context) error {
 	for i := range c.layout {
-		if err := c.launch(i); err != nil {
+		if err := c.Launch(i); err != nil {
 			return err
 		}
 	}
 	for i := range c.layout {
-		if err := c.awaitReady(ctx, i); err != nil {
+		if err := c.AwaitReady(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// launch starts the process of a broker and does not wait.
-func (c *Cluster) launch(i int) error {
+// Launch starts the process of a broker and does not wait until it serves. The
+// arguments come after all others, and so prevail.
+func (c *Cluster) Launch(i int, args ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -191,7 +208,7 @@ func (c *Cluster) launch(i int) error {
 	if c.processes[i] != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, ErrRunning)
 	}
-	p, err := startProcess(c.options.Binary, c.arguments(i), c.layout[i].Log)
+	p, err := startProcess(c.options.Binary, append(c.arguments(i), args...), c.layout[i].Log)
 	if err != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, err)
 	}
@@ -217,7 +234,9 @@ func (c *Cluster) arguments(i int) []string {
 	return append(args, c.options.Args...)
 }
 
-func (c *Cluster) awaitReady(ctx context.Context, i int) error {
+// AwaitReady waits until a broker that was launched serves, at most for
+// ReadyTimeout. The error is a [BrokerError] unless ctx ended.
+func (c *Cluster) AwaitReady(ctx context.Context, i int) error {
 	p, err := c.running(i)
 	if err != nil {
 		return err

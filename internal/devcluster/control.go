@@ -115,10 +115,10 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 			return err
 		}
 	}
-	if err := c.launch(i); err != nil {
+	if err := c.Launch(i); err != nil {
 		return err
 	}
-	return c.awaitReady(ctx, i)
+	return c.AwaitReady(ctx, i)
 }
 
 // Close stops all brokers at once, waits for them, and removes the directory
