@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -234,6 +235,22 @@ func (b *bed) topic(name string, replicas ...cluster.BrokerID) *cluster.Topic {
 	}
 	topic, _ := b.store.Image().Topic(name)
 	return topic
+}
+
+// rejoin has the leader add a replica to the in-sync set.
+func (b *bed) rejoin(name string, id cluster.BrokerID) {
+	b.t.Helper()
+	topic, _ := b.store.Image().Topic(name)
+	p := b.partition(name)
+	change := cluster.ISRChange{TP: topic.TopicPartition(0), LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch}
+	for _, member := range append(slices.Clone(p.ISR), id) {
+		change.ISR = append(change.ISR, cluster.ISRMember{ID: member, Epoch: b.brokers[member].epoch()})
+	}
+	lead := b.brokers[p.Leader]
+	res, err := lead.client.Propose(b.t.Context(), cluster.AlterISR{Broker: lead.id, BrokerEpoch: lead.epoch(), Changes: []cluster.ISRChange{change}})
+	if err != nil || res.Errs[0] != nil {
+		b.t.Fatal(err, res.Errs)
+	}
 }
 
 func (b *bed) partition(name string) *cluster.Partition {

@@ -33,6 +33,7 @@ func TestPlan(t *testing.T) {
 		name   string
 		prep   []cluster.Command
 		slow   ids
+		full   ids
 		failed ids
 		after  time.Duration
 		want   []string // "partition>leader"
@@ -52,8 +53,15 @@ func TestPlan(t *testing.T) {
 		}}, failed: ids{1}, after: after},
 		{name: "not while its disk hangs", prep: []cluster.Command{topicOn(ids{1, 2, 3}), moved(0, 2)}, slow: ids{1}, after: after},
 		{name: "not while it drains", prep: []cluster.Command{topicOn(ids{1, 2, 3}), cluster.DrainBroker{ID: 1, Epoch: epochOf(1)}}, after: after},
-		{name: "a hanging disk at once", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 3, 1}, ids{1, 3, 2})}, slow: ids{1}, want: []string{"0>2", "2>3"}},
-		{name: "to nobody whose disk hangs as well", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, slow: ids{1, 2}, want: []string{"0>3"}},
+		{name: "a hanging disk at once", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 3, 1}, ids{1, 3, 2})}, slow: ids{1}, want: []string{"0>2-", "2>3-"}},
+		{name: "to nobody whose disk hangs as well", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, slow: ids{1, 2}, want: []string{"0>3-"}},
+		{name: "to nobody whose disk is full", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, slow: ids{1}, full: ids{2}, want: []string{"0>3-"}},
+		{name: "a hanging disk stays in sync if the others are too few", prep: []cluster.Command{topicOn(ids{1, 2, 3}), drop(0, 1, 2)}, slow: ids{1}, want: []string{"0>2"}},
+		{name: "a full disk", prep: []cluster.Command{topicOn(ids{1, 2, 3}, ids{2, 3, 1}, ids{1, 3, 2})}, full: ids{1}, want: []string{"0>2-", "2>3-"}},
+		{name: "a full disk leaves also if the others are too few", prep: []cluster.Command{topicOn(ids{1, 2, 3}), drop(0, 1, 2)}, full: ids{1}, want: []string{"0>2-"}},
+		{name: "to nobody whose disk is full as well", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, full: ids{1, 2}, want: []string{"0>3-"}},
+		{name: "nowhere if all are full", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, full: ids{1, 2, 3}},
+		{name: "not back to a full disk", prep: []cluster.Command{topicOn(ids{1, 2, 3}), moved(0, 2)}, full: ids{1}, after: after},
 		{name: "nowhere if all hang", prep: []cluster.Command{topicOn(ids{1, 2, 3})}, slow: ids{1, 2, 3}},
 		{name: "nowhere if it is alone", prep: []cluster.Command{topicOn(ids{1, 2, 3}), drop(0, 1)}, slow: ids{1}},
 		{name: "nobody leads", prep: []cluster.Command{topicOn(ids{1}), cluster.FenceBroker{ID: 1, Epoch: epochOf(1)}}, after: after},
@@ -67,6 +75,9 @@ func TestPlan(t *testing.T) {
 			for _, id := range tt.slow {
 				s.of[id].beat.OldestFsyncAge = 4 * time.Second
 			}
+			for _, id := range tt.full {
+				s.of[id].beat.LowSpace = true
+			}
 			for _, id := range tt.failed {
 				s.of[id].beat.FailedReplicas = []cluster.TopicPartition{{TopicID: cluster.UUID{9}, Partition: 1}}
 			}
@@ -78,13 +89,7 @@ func TestPlan(t *testing.T) {
 				}
 				cmds = p.plan(now.Add(tt.after), img, s)
 			}
-			var got []string
-			for _, cmd := range cmds {
-				for _, c := range cmd.(cluster.ElectLeaders).Changes {
-					got = append(got, fmt.Sprintf("%d>%d", c.TP.Partition, c.Leader))
-				}
-			}
-			if !slices.Equal(got, tt.want) {
+			if got := plans(cmds); !slices.Equal(got, tt.want) {
 				t.Errorf("planned %v, want %v", got, tt.want)
 			}
 		})

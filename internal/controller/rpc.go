@@ -53,10 +53,20 @@ type Heartbeat struct {
 	OldestFsyncAge time.Duration `json:"oldest_fsync_age_ns,omitempty"`
 	// FailedReplicas do not serve: their log is damaged.
 	FailedReplicas []cluster.TopicPartition `json:"failed_replicas,omitempty"`
-	// NoLeaderStream lists the partitions that this broker follows without
-	// hearing from their leader. It is carried for the operator; nothing is
-	// decided by it yet.
-	NoLeaderStream []cluster.TopicPartition `json:"no_leader_stream,omitempty"`
+	// LowSpace says that its disk is down to its reserve: it appends nothing.
+	LowSpace bool `json:"low_space,omitempty"`
+	// NoLeaderStream lists the brokers that lead what this one follows and of
+	// which nothing arrives, NoFollowerStream those that follow what it leads and
+	// do not answer. By broker, not by partition: ten thousand of these share the
+	// one connection that is silent.
+	NoLeaderStream   []Silence `json:"no_leader_stream,omitempty"`
+	NoFollowerStream []Silence `json:"no_follower_stream,omitempty"`
+}
+
+// Silence says for how long a broker was not heard from.
+type Silence struct {
+	Broker cluster.BrokerID `json:"broker"`
+	For    time.Duration    `json:"for_ns"`
 }
 
 // response answers a request.

@@ -31,7 +31,8 @@ func sampleMessages() []any {
 		request{TimeoutMillis: 1000, Command: json.RawMessage(`{"v":1}`)},
 		request{TimeoutMillis: 1000, Heartbeat: &Heartbeat{
 			Broker: 2, Epoch: 7, AppliedIndex: 8, WantFence: true, OldestFsyncAge: time.Second,
-			FailedReplicas: []cluster.TopicPartition{tp}, NoLeaderStream: []cluster.TopicPartition{tp},
+			FailedReplicas: []cluster.TopicPartition{tp}, LowSpace: true,
+			NoLeaderStream: []Silence{{Broker: 1, For: 3 * time.Second}}, NoFollowerStream: []Silence{{Broker: 3, For: 4 * time.Second}},
 		}},
 		request{TimeoutMillis: 1000, Create: &createRequest{ID: cluster.UUID{9}, Spec: TopicSpec{
 			Name: "t", Partitions: 3, ReplicationFactor: 2, Assignment: [][]cluster.BrokerID{{1, 2}}, Configs: map[string]string{"a": "b"},
