@@ -155,8 +155,11 @@ func (in *inbound) read(ctx context.Context) error {
 	// that vanished has left behind.
 	patience := 3 * in.m.o.DeadAfter
 	var extended time.Time
+	heard := in.m.heardFrom(in.leader)
 	for {
-		if now := time.Now(); now.Sub(extended) > in.m.o.PingInterval {
+		now := time.Now()
+		heard.Store(int64(in.m.since(now)))
+		if now.Sub(extended) > in.m.o.PingInterval {
 			if err := in.conn.SetReadDeadline(now.Add(patience)); err != nil {
 				return fmt.Errorf("read: %w", err)
 			}

@@ -43,6 +43,8 @@ type Manager struct {
 	image    *cluster.Image                // guarded by mu; the newest that was applied
 	links    map[cluster.BrokerID]*link    // guarded by mu
 	inbounds map[cluster.BrokerID]*inbound // guarded by mu; the live lane of each leader
+	// heard is when each leader was last heard, whichever its lane. Guarded by mu.
+	heard map[cluster.BrokerID]*atomic.Int64
 }
 
 // New returns a manager. It does nothing until [Manager.Run].
@@ -68,6 +70,7 @@ func newManager(o Options, r replicas) *Manager {
 	m := &Manager{
 		o: o.withDefaults(), replicas: r, started: time.Now(), changed: make(chan struct{}, 1),
 		image: cluster.NewImage(), links: map[cluster.BrokerID]*link{}, inbounds: map[cluster.BrokerID]*inbound{},
+		heard: map[cluster.BrokerID]*atomic.Int64{},
 	}
 	// Sessions of another run of this process must not look like this one's.
 	m.sessions.Store(uint64(rand.Uint32()) << 31)

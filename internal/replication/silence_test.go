@@ -1,0 +1,99 @@
+package replication
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+)
+
+// silent is what a broker says of the others, as "leaders | followers".
+func (b *broker) silent(after time.Duration) string {
+	leaders, followers := b.Silent(time.Now(), after)
+	ids := func(list []Silence) (ids []cluster.BrokerID) {
+		for _, s := range list {
+			ids = append(ids, s.Broker)
+		}
+		return ids
+	}
+	return fmt.Sprint(ids(leaders), "|", ids(followers))
+}
+
+// TestSilence cuts links of three brokers, of which 1 leads for 2 and 3, and 2
+// leads nothing.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		cut  func(c *brokers)
+		want [3]string
+	}{
+		{name: "all is well", cut: func(*brokers) {}, want: [3]string{"[]|[]", "[]|[]", "[]|[]"}},
+		{name: "leader and one follower", cut: func(c *brokers) {
+			c.net.Cut("b1", "b2")
+			c.net.Cut("b2", "b1")
+		}, want: [3]string{"[]|[2]", "[1]|[]", "[]|[]"}},
+		{name: "leader to follower", cut: func(c *brokers) { c.net.Cut("b1", "b2") }, want: [3]string{"[]|[2]", "[1]|[]", "[]|[]"}},
+		{name: "follower to leader", cut: func(c *brokers) { c.net.Cut("b2", "b1") }, want: [3]string{"[]|[2]", "[]|[]", "[]|[]"}},
+		{name: "the followers", cut: func(c *brokers) {
+			c.net.Cut("b2", "b3")
+			c.net.Cut("b3", "b2")
+		}, want: [3]string{"[]|[]", "[]|[]", "[]|[]"}},
+		{name: "the leader is gone", cut: func(c *brokers) {
+			c.net.Crash("b1")
+			c.stop(1)
+		}, want: [3]string{"", "[1]|[]", "[1]|[]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, 3, func(c *brokers) {
+				c.topic(3, 1, 2, 3)
+				for _, id := range []cluster.BrokerID{1, 2, 3} {
+					c.start(id)
+				}
+				c.publish()
+				c.running[1].produce(0, 1, 100)
+				c.committed(time.Second, 0, 1, 1, 2, 3)
+				pause(5 * time.Second)
+				tt.cut(c)
+				pause(3600 * time.Millisecond) // before the leader gives the connection up
+				for i, want := range tt.want {
+					b := c.running[cluster.BrokerID(i+1)]
+					if b == nil {
+						continue
+					}
+					if got := b.silent(3 * time.Second); got != want {
+						t.Errorf("broker %d does not hear %s, want %s", i+1, got, want)
+					}
+					if got := b.silent(4 * time.Second); got != "[]|[]" {
+						t.Errorf("broker %d has not heard %s for too long", i+1, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSilenceFitsAHeartbeat: ten thousand partitions make no more of it.
+func TestSilenceFitsAHeartbeat(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(c *brokers) {
+		c.topic(10_000, 1, 2, 3)
+		c.start(2)
+		c.publish()
+		pause(10 * time.Second)
+		if got := c.running[2].silent(time.Second); got != "[1]|[]" {
+			t.Errorf("does not hear %s, want the leader, once", got)
+		}
+	})
+}
+
+// pause lets virtual time pass.
+func pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+	synctest.Wait()
+}
