@@ -72,12 +72,22 @@ func (t *Table) checkSpace() {
 	if err != nil {
 		return
 	}
-	low := free < uint64(t.o.ReserveBytes)
+	// Once it was too little there must be some more, or each segment that
+	// retention deletes would let a few appends in between refusals.
+	least := uint64(t.o.ReserveBytes)
+	if t.lowSpace.Load() {
+		least += least / 8
+	}
+	low := free < least
 	if t.lowSpace.Swap(low) != low {
 		t.o.Logger.Warn("disk space", slog.Bool("refusing_appends", low),
 			slog.Uint64("free_bytes", free), slog.Int64("reserve_bytes", t.o.ReserveBytes))
 	}
 }
+
+// LowSpace reports whether appends are refused because the disk is down to its
+// reserve.
+func (t *Table) LowSpace() bool { return t.lowSpace.Load() }
 
 // awaitRegistration holds the first checkpoint back until the cluster knows of
 // the replicas that failed in recovery: a checkpoint makes their emptiness look

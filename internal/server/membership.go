@@ -16,6 +16,9 @@ const (
 	heartbeatInterval = 500 * time.Millisecond
 	registerRetry     = 50 * time.Millisecond
 	callTimeout       = 2 * time.Second
+	// silentAfter is how long another broker is not heard from before heartbeats
+	// say so: two pings.
+	silentAfter = time.Second
 	// hungDisk is the age of a sync from which this broker asks to be fenced.
 	hungDisk = 10 * time.Second
 	// duplicatePatience is how long a broker does not believe that another
@@ -167,12 +170,7 @@ func (m *membership) heartbeat(ctx context.Context) error {
 	b := m.b
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	fsyncAge := b.storage.wal.Stats().SyncInFlight
-	beat := controller.Heartbeat{
-		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
-		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: b.table.Failed(),
-	}
-	err := b.client.Heartbeat(call, beat)
+	err := b.client.Heartbeat(call, m.health())
 	switch {
 	case err == nil:
 		b.table.ControllerHeard()
@@ -182,6 +180,24 @@ func (m *membership) heartbeat(ctx context.Context) error {
 	default:
 		return nil // the lease, and the controller's own clock, take it from here
 	}
+}
+
+// health is what a heartbeat says.
+func (m *membership) health() controller.Heartbeat {
+	b := m.b
+	fsyncAge := b.storage.wal.Stats().SyncInFlight
+	beat := controller.Heartbeat{
+		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
+		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: b.table.Failed(), LowSpace: b.table.LowSpace(),
+	}
+	leaders, followers := b.links.Silent(time.Now(), silentAfter)
+	for _, s := range leaders {
+		beat.NoLeaderStream = append(beat.NoLeaderStream, controller.Silence(s))
+	}
+	for _, s := range followers {
+		beat.NoFollowerStream = append(beat.NoFollowerStream, controller.Silence(s))
+	}
+	return beat
 }
 
 // pause waits for d and reports false if ctx ended first.
