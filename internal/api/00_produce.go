@@ -10,6 +10,7 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/wire"
 )
 
@@ -45,7 +46,7 @@ const (
 func (t *Table) produce(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	body := req.Body.(*kmsg.ProduceRequest)
 	call := &produced{
-		table: t, version: req.Version, topics: body.Topics,
+		table: t, version: req.Version, topics: body.Topics, received: req.Received,
 		deadline: req.Received.Add(t.timeout(body.TimeoutMillis)),
 	}
 	ctx, cancel := context.WithDeadline(ctx, call.deadline)
@@ -67,6 +68,7 @@ func (t *Table) produce(ctx context.Context, req *wire.Request) (wire.Reply, err
 type produced struct {
 	table    *Table
 	version  int16
+	received time.Time
 	deadline time.Time
 	topics   []kmsg.ProduceRequestTopic
 	outcomes []appended // of all partitions, in the order of the request
@@ -187,6 +189,18 @@ func (p *produced) Ready() bool {
 		}
 	}
 	return true
+}
+
+// Sent leaves a trace of every batch that was acknowledged.
+func (p *produced) Sent(at time.Time) {
+	for i := range p.outcomes {
+		if o := &p.outcomes[i]; o.err == nil {
+			if b := o.pending.Trace(); b != nil {
+				b.Received, b.Written = trace.At(p.received), trace.At(at)
+				p.table.o.Traces.Add(b)
+			}
+		}
+	}
 }
 
 func (p *produced) response() kmsg.Response {

@@ -47,6 +47,7 @@ func (t *Table) describeQuorum(_ context.Context, req *wire.Request) (wire.Reply
 			q.resp.Topics = append(q.resp.Topics, answer)
 		}
 		setTag(&q.resp.UnknownTags, status.TagLinks, emptyNotNull(t.o.Links()))
+		setTag(&q.resp.UnknownTags, status.TagBroker, status.Broker{HTTP: t.o.HTTP})
 		return q.resp, nil
 	}), nil
 }

@@ -82,6 +82,9 @@ func TestDescribeQuorumOfAPartition(t *testing.T) {
 			if links := fromTag[[]status.Link](t, resp.UnknownTags, status.TagLinks); links == nil {
 				t.Errorf("%s: links are null, want an empty list", what)
 			}
+			if self := fromTag[status.Broker](t, resp.UnknownTags, status.TagBroker); self.HTTP != "127.0.0.1:9292" {
+				t.Errorf("%s: the broker says of itself %+v", what, self)
+			}
 			if version >= 2 {
 				if p.CurrentVoters[1].ReplicaDirectoryID != (cluster.UUID{2, 1}) || len(resp.Nodes) != 3 {
 					t.Errorf("%s: directory %x, %d nodes", what, p.CurrentVoters[1].ReplicaDirectoryID, len(resp.Nodes))

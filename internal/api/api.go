@@ -18,6 +18,7 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/status"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // Metadata is the metadata that this broker acts on. It must not run ahead of
@@ -114,6 +115,12 @@ type Options struct {
 	//
 	// The default is none.
 	Links func() []status.Link
+	// Traces keeps what became of produced batches. Nil keeps nothing.
+	Traces *trace.Ring
+	// HTTP is the address of this broker's HTTP listener, as it is configured.
+	//
+	// The default is none: the listener is off.
+	HTTP string
 	// LogDir describes the data directory.
 	//
 	// The default is one of unknown size, "chronik-data".

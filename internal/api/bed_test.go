@@ -14,6 +14,7 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 	"github.com/chronik-project/chronik/internal/wire"
@@ -62,7 +63,7 @@ func newBed(t testing.TB, configure ...func(*Options)) *bed {
 	if _, err := b.parts.Recover(); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Self: self, Partitions: b.parts, Metadata: b, Admin: b}
+	o := Options{Self: self, Partitions: b.parts, Metadata: b, Admin: b, Traces: trace.NewRing(trace.RingBatches), HTTP: "127.0.0.1:9292"}
 	for _, f := range configure {
 		f(&o)
 	}

@@ -13,7 +13,7 @@ import (
 // diagram in docs/architecture.md draws them. "cli/..." is cli and everything
 // below it.
 var layers = []string{
-	"cluster record status vfs",
+	"cluster record status trace vfs",
 	"admin bench isr peer producer segment wal wire",
 	"meta partition",
 	"replication",
@@ -29,6 +29,7 @@ var mayImport = map[string]string{
 	"cluster": "",
 	"record":  "",
 	"status":  "",
+	"trace":   "",
 	"vfs":     "",
 
 	"admin":    "status",
@@ -41,14 +42,14 @@ var mayImport = map[string]string{
 	"wire":     "",
 
 	"meta":      "cluster peer vfs",
-	"partition": "cluster isr producer record segment vfs wal",
+	"partition": "cluster isr producer record segment trace vfs wal",
 
-	"replication": "cluster partition peer status",
+	"replication": "cluster partition peer status trace",
 
-	"api":        "cluster partition producer record status wire",
+	"api":        "cluster partition producer record status trace wire",
 	"controller": "cluster meta peer",
 
-	"server": "api cluster controller isr meta partition peer replication status vfs wal wire",
+	"server": "api cluster controller isr meta partition peer replication status trace vfs wal wire",
 
 	"devcluster": "",
 

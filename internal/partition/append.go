@@ -119,6 +119,7 @@ func (r *Replica) appendLocked(req AppendRequest) (p *Pending, spent bool, err e
 	}
 	lead.state.Appended(r.log.EndOffset(), now)
 	p = r.newPending(base, r.log.EndOffset(), appendTime)
+	r.traced(p, req.Acks, now)
 	r.await(lead, p, req)
 	return p, true, nil
 }
@@ -206,9 +207,12 @@ func (r *Replica) Synced(generation uint64, end int64) {
 	session := r.follow
 	appended := r.log.EndOffset()
 	if r.lead != nil {
-		moved = r.lead.state.LocalSynced(end, r.now())
+		now := r.now()
+		moved = r.lead.state.LocalSynced(end, now)
+		r.tracedSync(end, now)
+		r.lead.local.tracedRelease(end, r.t.o.Self, now)
 		r.lead.local.release(end)
-		r.advance(moved)
+		r.advance(moved, r.t.o.Self)
 	}
 	r.mu.Unlock()
 	switch {
@@ -221,13 +225,17 @@ func (r *Replica) Synced(generation uint64, end int64) {
 	}
 }
 
-// advance follows a move of the high watermark: it releases acknowledgements
-// and wakes consumers. REQUIRES: r.mu is held and r leads.
-func (r *Replica) advance(moved bool) {
+// advance follows a move of the high watermark that the word of a broker
+// caused, or no broker's: it releases acknowledgements and wakes consumers.
+// REQUIRES: r.mu is held and r leads.
+func (r *Replica) advance(moved bool, by cluster.BrokerID) {
 	if !moved {
 		return
 	}
 	r.highWatermark = r.lead.state.HighWatermark()
+	if r.lead.replicas.len() > 0 {
+		r.lead.replicas.tracedRelease(r.highWatermark, by, r.now())
+	}
 	r.lead.replicas.release(r.highWatermark)
 	r.wakeWatchers()
 }

@@ -181,7 +181,7 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 	if r.lead != nil && r.lead.epoch == epoch {
 		below, before := r.lead.state.UnderMinISR(), r.lead.state.ISR()
 		moved := r.lead.state.Committed(p.PartitionEpoch, p.ISR, r.meta.minISR, now)
-		r.advance(moved)
+		r.advance(moved, cluster.NoBroker)
 		if after := r.lead.state.ISR(); !slices.Equal(before, after) {
 			r.noteISRChange(before, after)
 		}
@@ -189,7 +189,7 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 			// Only acks=all is about the in-sync set (K25).
 			r.lead.replicas.failAll(r.fail("acknowledge", ErrNotEnoughReplicasAfterAppend, r.missingReplicas(r.lead)))
 		}
-		r.advance(r.setEligible(img))
+		r.advance(r.setEligible(img), cluster.NoBroker)
 		return
 	}
 	r.stepDown("leads a newer epoch")
@@ -208,7 +208,7 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 		}, now),
 	}
 	moved := r.setEligible(img)
-	r.advance(r.lead.state.LocalSynced(r.durableEnd, now) || moved)
+	r.advance(r.lead.state.LocalSynced(r.durableEnd, now) || moved, cluster.NoBroker)
 	r.wakeWatchers()
 	r.t.o.Logger.Info("leading", r.attrs("epoch", int64(epoch))...)
 }

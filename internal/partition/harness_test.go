@@ -12,6 +12,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 )
@@ -256,7 +257,7 @@ func (w *world) deliver(leader, follower cluster.BrokerID, session uint64) error
 	if !ok {
 		return nil
 	}
-	return l.FollowerAck(follower, info.Epoch, session, end, end)
+	return l.FollowerAck(follower, info.Epoch, session, end, end, trace.Ack{})
 }
 
 // contents reads the whole log of a replica up to its high watermark, one

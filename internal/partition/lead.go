@@ -6,6 +6,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // LeadInfo is what a sender needs to know to open sessions.
@@ -53,20 +54,23 @@ func (r *Replica) Position(epoch cluster.Epoch) (logEnd, highWatermark int64, ok
 // FollowerOpened starts to count a follower's acks in this session, after it
 // has truncated. A later session of the same follower replaces it.
 func (r *Replica) FollowerOpened(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, be cluster.BrokerEpoch, durableEnd, appendedEnd int64) error {
-	return r.onLead("open session", epoch, func(lead *leadership) bool {
+	return r.onLead("open session", epoch, peer, func(lead *leadership) bool {
 		delete(lead.notes, peer)
 		return lead.state.SessionOpened(peer, session, be, durableEnd, r.now())
 	})
 }
 
 // FollowerAck counts a cumulative ack. Of another session or epoch it is
-// ErrStaleSession and counts nothing (R4).
-func (r *Replica) FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64) error {
+// ErrStaleSession and counts nothing (R4). how is for the traces of what it
+// covers, which keep none of it.
+func (r *Replica) FollowerAck(peer cluster.BrokerID, epoch cluster.Epoch, session uint64, durableEnd, appendedEnd int64, how trace.Ack) error {
 	var stale error
-	err := r.onLead("ack", epoch, func(lead *leadership) bool {
+	err := r.onLead("ack", epoch, peer, func(lead *leadership) bool {
 		moved, err := lead.state.Acked(peer, session, durableEnd, appendedEnd, r.now())
 		if err != nil {
 			stale = r.fail("ack", ErrStaleSession, err.Error())
+		} else {
+			lead.tracedAck(peer, durableEnd, &how)
 		}
 		return moved
 	})
@@ -100,15 +104,16 @@ func (r *Replica) FollowerState(peer cluster.BrokerID, state, reason string) {
 func (r *Replica) withLead(f func(*leadership) (moved bool)) {
 	r.mu.Lock()
 	moved := r.lead != nil && f(r.lead)
-	r.advance(moved)
+	r.advance(moved, cluster.NoBroker)
 	r.mu.Unlock()
 	if moved {
 		r.t.o.Wake(r.tp)
 	}
 }
 
-// onLead is withLead for a given epoch: ErrStaleSession when it is over.
-func (r *Replica) onLead(op string, epoch cluster.Epoch, f func(*leadership) (moved bool)) error {
+// onLead is withLead for the word of a broker in a given epoch:
+// ErrStaleSession when that is over.
+func (r *Replica) onLead(op string, epoch cluster.Epoch, by cluster.BrokerID, f func(*leadership) (moved bool)) error {
 	r.mu.Lock()
 	if r.lead == nil || r.lead.epoch != epoch {
 		err := r.fail(op, ErrStaleSession, fmt.Sprintf("for epoch %d", epoch))
@@ -116,7 +121,7 @@ func (r *Replica) onLead(op string, epoch cluster.Epoch, f func(*leadership) (mo
 		return err
 	}
 	moved := f(r.lead)
-	r.advance(moved)
+	r.advance(moved, by)
 	r.mu.Unlock()
 	if moved {
 		r.t.o.Wake(r.tp)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/vfs"
 )
 
@@ -76,7 +77,7 @@ func TestAcksOfOldSessionsCountNothing(t *testing.T) {
 		old := w.follow(1, 2)
 		p := w.mustProduce(1, AcksAll, batch(1, "a"))
 		w.follow(1, 2)
-		if err := w.replica(1).FollowerAck(2, 0, old, 1, 1); !errors.Is(err, ErrStaleSession) {
+		if err := w.replica(1).FollowerAck(2, 0, old, 1, 1, trace.Ack{}); !errors.Is(err, ErrStaleSession) {
 			t.Errorf("ack of the old session: %v", err)
 		}
 		synctest.Wait()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // TestRestartedLeaderWaitsForItsRegistration is R1: the metadata that a process
@@ -133,7 +134,7 @@ func TestLeadershipIsOfOneEpoch(t *testing.T) {
 		session := w.follow(1, 2)
 		r := w.replica(1)
 		const other = 7
-		if err := r.FollowerAck(2, other, session, 0, 0); !errors.Is(err, ErrStaleSession) {
+		if err := r.FollowerAck(2, other, session, 0, 0, trace.Ack{}); !errors.Is(err, ErrStaleSession) {
 			t.Errorf("ack: %v", err)
 		}
 		if _, err := r.CutFor(other, FollowerPosition{}); !errors.Is(err, ErrNotLeader) {

@@ -1,6 +1,11 @@
 package partition
 
-import "time"
+import (
+	"sort"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/trace"
+)
 
 // Pending is an appended batch that waits for its acknowledgement.
 type Pending struct {
@@ -9,6 +14,7 @@ type Pending struct {
 	logStart   int64
 	done       chan struct{}
 	err        error // written before done is closed
+	trace      trace.Batch
 }
 
 // BaseOffset is the offset of the batch's first record.
@@ -29,6 +35,16 @@ func (p *Pending) Done() <-chan struct{} { return p.done }
 
 // Err is the outcome: nil when acknowledged as asked. Valid once Done is closed.
 func (p *Pending) Err() error { return p.err }
+
+// Trace is when the batch came how far, for whoever answers the client, who may
+// add to it once Done is closed. It is nil for a batch that was in the log
+// before, which waits for the original's acknowledgement.
+func (p *Pending) Trace() *trace.Batch {
+	if p.trace.Appended == 0 {
+		return nil
+	}
+	return &p.trace
+}
 
 func (p *Pending) finish(err error) {
 	p.err = err
@@ -74,6 +90,15 @@ func (w *waiters) release(end int64) {
 	}
 	if w.head == len(w.queue) {
 		w.queue, w.head = w.queue[:0], 0
+	}
+}
+
+// reached calls note, newest first, with every waiter whose end is at or below
+// end, until that reports that the rest has been told before.
+func (w *waiters) reached(end int64, note func(*waiter) (news bool)) {
+	live := w.queue[w.head:]
+	n := sort.Search(len(live), func(i int) bool { return live[i].end > end })
+	for n--; n >= 0 && note(&live[n]); n-- {
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/chronik-project/chronik/internal/trace"
 )
 
 // health is what /healthz and /readyz report: nil, or why not.
@@ -21,8 +23,9 @@ type health struct {
 	ready func() error
 }
 
-// serveHTTP serves health, readiness, metrics and, on loopback only, profiles.
-func serveHTTP(ctx context.Context, ln net.Listener, h health, metrics prometheus.Collector, logger *slog.Logger) error {
+// serveHTTP serves health, readiness, metrics, traces and, on loopback only,
+// profiles.
+func serveHTTP(ctx context.Context, ln net.Listener, h health, metrics prometheus.Collector, traces http.HandlerFunc, logger *slog.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -30,6 +33,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, h health, metrics prometheu
 	mux.HandleFunc("GET /healthz", check(h.live))
 	mux.HandleFunc("GET /readyz", check(h.ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	mux.HandleFunc("GET "+trace.Path, traces)
 	if loopback(ln.Addr().String()) {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -31,7 +31,7 @@ func TestHTTPEndsWithItsListener(t *testing.T) {
 			t.Fatal(err)
 		}
 		metrics := prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})
-		if err := serveHTTP(context.WithoutCancel(t.Context()), ln, health{}, metrics, slog.New(slog.DiscardHandler)); err == nil {
+		if err := serveHTTP(context.WithoutCancel(t.Context()), ln, health{}, metrics, http.NotFound, slog.New(slog.DiscardHandler)); err == nil {
 			t.Error("serves on a closed listener")
 		}
 	})

@@ -56,6 +56,14 @@ func (l listeners) close() error {
 	return errors.Join(errs...)
 }
 
+// httpAddr is the address of the HTTP listener; empty when there is none.
+func (l listeners) httpAddr(configured string) string {
+	if l.http == nil {
+		return ""
+	}
+	return advertised(configured, l.http)
+}
+
 // advertised is the address that others are told. A port that the system chose
 // replaces port 0.
 func advertised(configured string, ln net.Listener) string {

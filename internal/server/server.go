@@ -15,6 +15,7 @@ import (
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/peer"
 	"github.com/chronik-project/chronik/internal/replication"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/wal"
 	"github.com/chronik-project/chronik/internal/wire"
 )
@@ -62,6 +63,7 @@ type broker struct {
 	board       *board
 	member      *membership
 	proposer    *proposer
+	traces      *trace.Ring
 	stuck       chan error // the metadata log cannot go on
 }
 
@@ -74,7 +76,7 @@ type storage struct {
 
 // open takes the data directory and recovers what is in it.
 func open(c Config, ports listeners) (_ *broker, err error) {
-	b := &broker{c: c, log: c.Logger, ports: ports, board: newBoard(), stuck: make(chan error, 1)}
+	b := &broker{c: c, log: c.Logger, ports: ports, board: newBoard(), traces: trace.NewRing(trace.RingBatches), stuck: make(chan error, 1)}
 	if b.incarnation, err = cluster.NewUUID(rand.Reader); err != nil {
 		return nil, err
 	}
@@ -198,7 +200,7 @@ func (b *broker) run(ctx context.Context) error {
 	if b.ports.http != nil {
 		h := health{live: b.live, ready: b.member.ready}
 		m := &metrics{table: b.table, wal: b.storage.wal, links: b.links.Links, ready: b.member.ready}
-		s.start(ctx, "HTTP", func(ctx context.Context) error { return serveHTTP(ctx, b.ports.http, h, m, b.log) })
+		s.start(ctx, "HTTP", func(ctx context.Context) error { return serveHTTP(ctx, b.ports.http, h, m, b.serveTraces, b.log) })
 	}
 	s.start(ctx, "readiness", b.announce)
 

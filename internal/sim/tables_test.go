@@ -15,6 +15,7 @@ import (
 	"github.com/chronik-project/chronik/internal/isr"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/trace"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 )
@@ -337,7 +338,7 @@ func (s *tables) ship(n, f *node) {
 func (s *tables) deliver(n, f *node) {
 	r, info, ok := s.leads(n)
 	if end, acked := f.acked(n.sessions[f.id]); ok && acked {
-		_ = r.FollowerAck(f.id, info.Epoch, n.sessions[f.id], end, end) // a stale one is refused
+		_ = r.FollowerAck(f.id, info.Epoch, n.sessions[f.id], end, end, trace.Ack{}) // a stale one is refused
 	}
 }
 

@@ -13,6 +13,8 @@ const (
 	TagPartition uint32 = 10_001
 	// TagLinks on the response holds []Link: every link that leaves the broker.
 	TagLinks uint32 = 10_002
+	// TagBroker on the response holds a Broker: the one that answers.
+	TagBroker uint32 = 10_003
 )
 
 // States a follower is in, seen from the leader. Every follower is always in
@@ -50,6 +52,14 @@ type Follower struct {
 	LastCaughtUpMS   *int64   `json:"last_caught_up_ms"` // milliseconds ago
 	AckWaitShare     *float64 `json:"ack_wait_share"`    // 0..1 of recent acks it was last for
 	Flaps            int      `json:"flaps"`
+}
+
+// Broker is what a broker says of itself.
+type Broker struct {
+	// HTTP is HOST:PORT of its HTTP listener as its configuration names it, empty
+	// when that is off. An unspecified host means every address of the broker; a
+	// loopback one can be reached from the broker's own machine only.
+	HTTP string `json:"http,omitempty"`
 }
 
 // Link is one directed broker pair as its sending side sees it.

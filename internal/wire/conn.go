@@ -29,6 +29,7 @@ type conn struct {
 	id     uint64
 	reader *bufio.Reader // owned by readLoop
 	buf    []byte        // owned by writeLoop; memory for the next response
+	unsent []Tracked     // owned by writeLoop; replies whose response is encoded and not sent
 
 	// replies are due, in the order of the requests. The reader sends and
 	// closes, the writer receives.
@@ -214,6 +215,9 @@ func (c *conn) writeLoop(ctx context.Context) error {
 				dst = out[0]
 			}
 			out = encodeResponse(dst, d.CorrelationID, resp)
+			if tracked, ok := d.reply.(Tracked); ok {
+				c.unsent = append(c.unsent, tracked)
+			}
 		}
 		c.dueCount.Add(-1)
 		if len(out) > 1 || len(c.replies) == 0 || size(out) >= writeChunk {
@@ -245,16 +249,22 @@ func (c *conn) send(pieces *[][]byte) error {
 	if c.buf = rest[0]; cap(c.buf) > keepBufferBytes {
 		c.buf = nil
 	}
-	for len(rest) > 0 {
+	began := time.Now()
+	for now := began; len(rest) > 0; now = time.Now() {
 		var chunk net.Buffers
 		chunk, rest = split(rest, writeChunk)
-		if err := c.nc.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout)); err != nil {
+		if err := c.nc.SetWriteDeadline(now.Add(c.opts.WriteTimeout)); err != nil {
 			return err
 		}
 		if _, err := chunk.WriteTo(c.nc); err != nil { // one system call on TCP
 			return err
 		}
 	}
+	for _, reply := range c.unsent {
+		reply.Sent(began)
+	}
+	clear(c.unsent)
+	c.unsent = c.unsent[:0]
 	return nil
 }
 

@@ -373,3 +373,46 @@ func TestTheBudgetIsGivenBack(t *testing.T) {
 		s.stopped()
 	})
 }
+
+// trackedReply notes when it is told that it was sent.
+type trackedReply struct {
+	promise
+	sent *[]time.Time
+}
+
+func (r trackedReply) Sent(at time.Time) { *r.sent = append(*r.sent, at) }
+
+// A reply is told once its response is on the socket, and the time is from
+// before the write: a client that reads slowly is not the broker's wait.
+func TestRepliesAreToldWhenTheyLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Time
+		kept := make(promise, 1)
+		s := start(t, Options{}, func(context.Context, *Request) (Reply, error) { return trackedReply{kept, &sent}, nil })
+		c := s.dial()
+		c.ask(1)
+		kept <- answer()
+		due := time.Now()
+		synctest.Wait()
+		if len(sent) != 0 {
+			t.Errorf("told before the client has taken a byte")
+		}
+		time.Sleep(time.Second) // of the bubble; the pipe has no buffer
+		c.next()
+		synctest.Wait()
+		if len(sent) != 1 || !sent[0].Equal(due) {
+			t.Errorf("sent %v, want once, at %v", sent, due)
+		}
+		c.ask(2)
+		kept <- nil
+		synctest.Wait()
+		if len(sent) != 1 {
+			t.Errorf("told of a response that there was not: %v", sent)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.stopped()
+	})
+}

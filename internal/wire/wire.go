@@ -71,6 +71,14 @@ type Prompt interface {
 	Ready() bool
 }
 
+// Tracked is a Reply that is told when its response left.
+type Tracked interface {
+	Reply
+	// Sent is called on the connection's writer goroutine once the response is
+	// written to the socket; at is when that began. It must return at once.
+	Sent(at time.Time)
+}
+
 // Gatherer is a response with parts that need not be copied, such as records in
 // the log's memory.
 type Gatherer interface {
