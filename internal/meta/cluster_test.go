@@ -59,7 +59,13 @@ func (q *quorum) start(ids ...cluster.BrokerID) {
 func (q *quorum) startOne(id cluster.BrokerID) {
 	q.t.Helper()
 	m := &member{id: id, done: make(chan error, 1), served: make(chan error, 1)}
-	mux := peer.NewMux(peer.Options{Self: id, Incarnation: cluster.UUID{0: byte(id)}, ClusterID: func() string { return m.ClusterID() }})
+	var brokers []cluster.BrokerID
+	for _, p := range q.peers {
+		brokers = append(brokers, p.ID)
+	}
+	mux := peer.NewMux(peer.Options{
+		Self: id, Incarnation: cluster.UUID{0: byte(id)}, ClusterID: func() string { return m.ClusterID() }, Brokers: brokers,
+	})
 	o := Options{
 		Self: id, Peers: q.peers, Dir: filepath.Join(q.dir, host(id)), Mux: mux, Network: q.network(id),
 		OnStuck: func(err error) { q.t.Errorf("broker %d: %v", id, err) },

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -21,11 +22,19 @@ import (
 // anything nor vote before it has caught up. It asks the other brokers: as soon
 // as one of them knows a cluster id there is a cluster; when a majority of the
 // voters, itself included, knows none, there is not.
+//
+// It also asks itself, at the address that the others know: two processes of the
+// same id could otherwise each found a cluster, with the same votes of a third.
 const (
 	// probeTimeout bounds one question.
 	probeTimeout = 300 * time.Millisecond
 	// probePause is between two rounds of questions.
 	probePause = 50 * time.Millisecond
+	// duplicatePatience is how long a member does not believe that another
+	// process answers at its address.
+	duplicatePatience = 3 * time.Second
+	// explainEvery is how often a member that waits says for whom.
+	explainEvery = 10 * time.Second
 	// catchUpPause is between two looks at how far the log has come.
 	catchUpPause = 50 * time.Millisecond
 )
@@ -68,8 +77,11 @@ func (r *Raft) prepare(logs *guardedStore, snapshots raft.SnapshotStore, t raft.
 // lets this member vote.
 func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *gate) error {
 	exists, err := r.clusterExists(ctx)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // not a failure of this member
+	}
 	if err != nil {
-		return nil //nolint:nilerr // ctx ended: not a failure of this member
+		return err
 	}
 	if exists {
 		r.o.Logger.Info("catching up with the metadata log before voting")
@@ -90,25 +102,45 @@ func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *ga
 	return nil
 }
 
-// clusterExists asks until the answer is certain or ctx ends.
+// clusterExists asks until the answer is certain or ctx ends. It fails if
+// another process has this member's id and address.
 func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 	voters := Voters(r.o.Peers)
-	refusals := map[cluster.BrokerID]string{} // that were logged
+	said := map[cluster.BrokerID]string{} // refusals that were logged
+	var taken time.Time                   // since when another process answers for this one
+	explain := time.Now().Add(duplicatePatience)
 	for round := 0; ; round++ {
-		newborn := 1 // this member
-		for id, clusterID := range r.probe(ctx, refusals) {
-			if clusterID != "" {
+		answers := r.probe(ctx)
+		r.report(answers, said)
+		newborn := 0
+		for _, a := range answers {
+			if a.err != nil {
+				continue
+			}
+			if a.hello.ClusterID != "" {
 				return true, nil
 			}
-			if slices.Contains(voters, id) {
+			if slices.Contains(voters, a.from) {
 				newborn++
 			}
 		}
-		if newborn > len(voters)/2 {
+		self := answers[slices.IndexFunc(answers, func(a answer) bool { return a.from == r.o.Self })]
+		switch {
+		case self.err == nil && newborn > len(voters)/2:
 			return false, ctx.Err()
+		case !errors.Is(self.err, peer.ErrRefused):
+			taken = time.Time{}
+		case taken.IsZero():
+			taken = time.Now()
+		case time.Since(taken) > duplicatePatience:
+			return false, fmt.Errorf("%w: %w", ErrNotAtAddress, self.err)
 		}
 		if round == 0 {
 			r.o.Logger.Info("waiting for a majority of the voters", slog.Int("voters", len(voters)))
+		}
+		if time.Now().After(explain) {
+			explain = time.Now().Add(explainEvery)
+			r.explain(answers)
 		}
 		if !sleep(ctx, probePause) {
 			return false, ctx.Err()
@@ -116,41 +148,56 @@ func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 	}
 }
 
-// probe asks all other brokers at once which cluster they belong to and returns
-// the answers of those that gave one. A refusal is logged when it is news.
-func (r *Raft) probe(ctx context.Context, refusals map[cluster.BrokerID]string) map[cluster.BrokerID]string {
-	type answer struct {
-		from  cluster.BrokerID
-		hello peer.Hello
-		err   error
-	}
-	answers := make(chan answer)
-	asked := 0
-	for _, p := range r.o.Peers {
-		if p.ID == r.o.Self {
-			continue
-		}
-		asked++
-		go func() {
+// answer is what a broker said when it was asked which cluster it belongs to.
+type answer struct {
+	from  cluster.BrokerID
+	hello peer.Hello
+	err   error
+}
+
+// probe asks all brokers at once which cluster they belong to.
+func (r *Raft) probe(ctx context.Context) []answer {
+	answers := make([]answer, len(r.o.Peers))
+	var asked sync.WaitGroup
+	for i, p := range r.o.Peers {
+		asked.Go(func() {
 			conn, hello, err := peer.Dial(ctx, peer.DialOptions{
 				Network: r.o.Network, Addr: p.Addr, Hello: r.o.Mux.Hello(peer.KindRaft, p.ID), Timeout: probeTimeout,
 			})
 			if err == nil {
 				_ = conn.Close() // the greeting was the answer
 			}
-			answers <- answer{from: p.ID, hello: hello, err: err}
-		}()
+			answers[i] = answer{from: p.ID, hello: hello, err: err}
+		})
 	}
-	known := map[cluster.BrokerID]string{}
-	for range asked {
-		if a := <-answers; a.err == nil {
-			known[a.from] = a.hello.ClusterID
-		} else if errors.Is(a.err, peer.ErrRefused) && refusals[a.from] != a.err.Error() {
-			refusals[a.from] = a.err.Error()
-			r.o.Logger.Warn("a broker refuses this one", slog.Int("broker", int(a.from)), slog.String("error", a.err.Error()))
+	asked.Wait()
+	return answers
+}
+
+// report logs refusals when they are news.
+func (r *Raft) report(answers []answer, said map[cluster.BrokerID]string) {
+	for _, a := range answers {
+		if !errors.Is(a.err, peer.ErrRefused) || said[a.from] == a.err.Error() {
+			continue
+		}
+		said[a.from] = a.err.Error()
+		r.o.Logger.Warn("a broker refuses this one", slog.Int("broker", int(a.from)), slog.String("error", a.err.Error()))
+	}
+}
+
+// explain logs why this member still waits.
+func (r *Raft) explain(answers []answer) {
+	for _, a := range answers {
+		switch {
+		case a.err == nil:
+		case a.from == r.o.Self:
+			r.o.Logger.Warn("waiting to be reachable at this broker's own address in --peers",
+				slog.String("address", r.o.selfAddr()), slog.String("error", a.err.Error()))
+		default:
+			r.o.Logger.Warn("waiting for a broker of --peers, as fewer than a majority of the voters can be reached",
+				slog.Int("broker", int(a.from)), slog.String("error", a.err.Error()))
 		}
 	}
-	return known
 }
 
 // catchUp waits until this member's log holds an entry of the current leader's

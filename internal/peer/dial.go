@@ -77,6 +77,9 @@ func objection(mine, theirs Hello) string {
 		return fmt.Sprintf("protocol version %d, this broker (%d) speaks %d", theirs.Proto, mine.From, mine.Proto)
 	case theirs.ClusterID != "" && mine.ClusterID != "" && theirs.ClusterID != mine.ClusterID:
 		return fmt.Sprintf("cluster %q, this broker (%d) belongs to %q", theirs.ClusterID, mine.From, mine.ClusterID)
+	case theirs.Brokers != "" && mine.Brokers != "" && theirs.Brokers != mine.Brokers:
+		return fmt.Sprintf("--peers of broker %d names the brokers %s, that of this broker (%d) %s: give every broker the same list",
+			theirs.From, theirs.Brokers, mine.From, mine.Brokers)
 	case theirs.To != cluster.NoBroker && theirs.To != mine.From:
 		return fmt.Sprintf("this is broker %d, not broker %d: check the address in --peers", mine.From, theirs.To)
 	case mine.To != cluster.NoBroker && mine.To != theirs.From:

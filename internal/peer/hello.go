@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
+	"strconv"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 )
@@ -45,6 +47,10 @@ type Hello struct {
 	Kind Kind
 	// ClusterID is empty while the broker does not know its cluster yet.
 	ClusterID string
+	// Brokers are the ids of the brokers that the sender was started with, "1,2,3",
+	// while it does not know its cluster yet. Two brokers that were told different
+	// things must not found a cluster together.
+	Brokers string
 	// From is the sender; To is whom it means to talk to, NoBroker for anybody.
 	From, To cluster.BrokerID
 	// Incarnation and BrokerEpoch name the sender's process; the epoch is zero
@@ -68,7 +74,8 @@ type Hello struct {
 //
 // Integers are big-endian; the CRC covers everything before it. With flag 0 the
 // text is the cluster id, with flag 1 the sender refuses the connection and the
-// text says why. These constants are part of the wire format and must not be
+// text says why, with flag 2 the sender knows no cluster yet and the text lists
+// the brokers it was started with. These constants are part of the wire format and must not be
 // changed.
 const (
 	preambleMagic  = "CHRK"
@@ -76,6 +83,7 @@ const (
 	preambleCRC    = 4
 	flagHello      = 0
 	flagRefused    = 1
+	flagNewborn    = 2
 	// maxText is what the one length byte can say.
 	maxText = 255
 )
@@ -108,14 +116,34 @@ type preamble struct {
 	refusal string
 }
 
+// listed is a list of ids as Hello.Brokers has it. One that is too long for the
+// preamble is represented by its checksum.
+func listed(ids []cluster.BrokerID) string {
+	ids = slices.Sorted(slices.Values(ids))
+	var text []byte
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(id), 10)
+	}
+	if len(text) > maxText {
+		return fmt.Sprintf("%d brokers with checksum %08x", len(ids), castagnoli(text))
+	}
+	return string(text)
+}
+
 func castagnoli(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }
 
 // encodePreamble encodes a preamble. A text that is too long is cut: reasons
 // are for people, and cluster ids are checked to be shorter.
 func encodePreamble(p preamble) []byte {
 	flag, text := byte(flagHello), p.hello.ClusterID
-	if p.refusal != "" {
+	switch {
+	case p.refusal != "":
 		flag, text = flagRefused, p.refusal
+	case text == "" && p.hello.Brokers != "":
+		flag, text = flagNewborn, p.hello.Brokers
 	}
 	text = text[:min(len(text), maxText)]
 	dst := make([]byte, 0, preambleHeader+len(text)+preambleCRC)
@@ -160,6 +188,8 @@ func readPreamble(r io.Reader) (preamble, error) {
 	switch buf[6] {
 	case flagHello:
 		p.hello.ClusterID = text
+	case flagNewborn:
+		p.hello.Brokers = text
 	case flagRefused:
 		p.refusal = text
 		if text == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,11 @@ func TestPreambleGolden(t *testing.T) {
 			name: "hello", in: preamble{hello: sampleHello()},
 			want: "4348524b" + "01" + "03" + "00" + "03" + "00000002" + "00000003" +
 				"aa0000000000000000000000000000bb" + "0000000102030405" + "632d31" + "e82ddae6",
+		},
+		{
+			name: "newborn", in: preamble{hello: Hello{Kind: KindRaft, Brokers: "1,2,3", From: 1, To: 2, Proto: Proto}},
+			want: "4348524b" + "01" + "01" + "02" + "05" + "00000001" + "00000002" +
+				"00000000000000000000000000000000" + "0000000000000000" + "312c322c33" + "7ab23503",
 		},
 		{
 			name: "refusal", in: preamble{hello: Hello{Kind: KindRaft, ClusterID: "ignored", From: 1, To: cluster.NoBroker, Proto: Proto}, refusal: "no"},
@@ -78,6 +84,24 @@ func TestPreambleRefusesGarbage(t *testing.T) {
 	}
 	if _, err := readPreamble(strings.NewReader("GET / HTTP/1.1\r\nHost: chronik.example:9192\r\n\r\n")); !errors.Is(err, errPreamble) {
 		t.Errorf("http: error %v, want %v", err, errPreamble)
+	}
+}
+
+// TestLongListsOfBrokers compares lists that no preamble has room for.
+func TestLongListsOfBrokers(t *testing.T) {
+	t.Parallel()
+	var ids []cluster.BrokerID
+	for id := range cluster.BrokerID(200) {
+		ids = append(ids, 1000+id)
+	}
+	one := listed(ids)
+	slices.Reverse(ids)
+	if same := listed(ids); same != one {
+		t.Errorf("the order of a list counts: %q and %q", one, same)
+	}
+	ids[0]++
+	if other := listed(ids); other == one || len(one) > maxText {
+		t.Errorf("%q and %q, want two short texts", one, other)
 	}
 }
 

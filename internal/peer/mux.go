@@ -23,6 +23,11 @@ type Options struct {
 	//
 	// The default is "unknown".
 	ClusterID func() string
+	// Brokers are the ids of all brokers as far as this one was told. They are
+	// compared with those of others while the cluster id is unknown.
+	//
+	// The default compares nothing.
+	Brokers []cluster.BrokerID
 	// BrokerEpoch returns the epoch of this broker's registration, zero before.
 	// It must not block.
 	//
@@ -70,6 +75,7 @@ type Handler func(ctx context.Context, remote Hello, conn net.Conn)
 // connection to the handler of its kind.
 type Mux struct {
 	o        Options
+	brokers  string // Options.Brokers as a preamble has them
 	mu       sync.Mutex
 	handlers map[Kind]Handler  // guarded by mu
 	conns    map[net.Conn]bool // guarded by mu; being served
@@ -77,7 +83,7 @@ type Mux struct {
 
 // NewMux returns a Mux without handlers.
 func NewMux(o Options) *Mux {
-	return &Mux{o: o.withDefaults(), handlers: map[Kind]Handler{}, conns: map[net.Conn]bool{}}
+	return &Mux{o: o.withDefaults(), brokers: listed(o.Brokers), handlers: map[Kind]Handler{}, conns: map[net.Conn]bool{}}
 }
 
 // Handle registers the handler of a kind. Callers of a kind that has none are
@@ -90,9 +96,14 @@ func (m *Mux) Handle(kind Kind, h Handler) {
 
 // Hello is what this broker says of itself when it calls another.
 func (m *Mux) Hello(kind Kind, to cluster.BrokerID) Hello {
+	id, brokers := m.o.ClusterID(), ""
+	if id == "" {
+		brokers = m.brokers
+	}
 	return Hello{
 		Kind:        kind,
-		ClusterID:   m.o.ClusterID(),
+		ClusterID:   id,
+		Brokers:     brokers,
 		From:        m.o.Self,
 		To:          to,
 		Incarnation: m.o.Incarnation,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -19,6 +20,10 @@ const (
 	// silentAfter is how long another broker is not heard from before heartbeats
 	// say so: two pings.
 	silentAfter = time.Second
+	// A broker that does not serve says why after firstExplanation, and then
+	// every explainEvery.
+	firstExplanation = 3 * time.Second
+	explainEvery     = 10 * time.Second
 	// hungDisk is the age of a sync from which this broker asks to be fenced.
 	hungDisk = 10 * time.Second
 	// duplicatePatience is how long a broker does not believe that another
@@ -33,6 +38,8 @@ const (
 // registration, the heartbeats and the way out.
 type membership struct {
 	b *broker
+	// taken is set once a controller has taken a registration of this process.
+	taken atomic.Bool
 }
 
 func newMembership(b *broker) *membership {
@@ -62,6 +69,8 @@ func (m *membership) ready() error {
 		return err
 	}
 	switch self, ok := m.self(); {
+	case !ok && m.taken.Load():
+		return errors.New("registered, but no broker sends this one metadata: if that lasts, the cluster was founded without it; give every broker the same --peers from the start")
 	case m.b.meta.Leader() == cluster.NoBroker:
 		return errors.New("the metadata log has no leader: fewer than a majority of its voters reach each other")
 	case !ok:
@@ -75,8 +84,11 @@ func (m *membership) ready() error {
 	}
 }
 
-// awaitReady waits until this broker is registered and unfenced.
+// awaitReady waits until this broker is registered and unfenced, and says from
+// time to time what it waits for.
 func (m *membership) awaitReady(ctx context.Context) error {
+	explain := time.NewTimer(firstExplanation)
+	defer explain.Stop()
 	for {
 		_, changed := m.b.board.Watch()
 		if self, ok := m.self(); ok && !self.Fenced {
@@ -84,6 +96,11 @@ func (m *membership) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-explain.C:
+			explain.Reset(explainEvery)
+			if why := m.ready(); why != nil {
+				m.b.log.Warn("not serving yet", slog.Any("error", why))
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -141,6 +158,7 @@ func (m *membership) register(ctx context.Context) error {
 		cancel()
 		switch {
 		case err == nil:
+			m.taken.Store(true)
 			return nil
 		case !errors.Is(err, cluster.ErrDuplicateBroker):
 			refused = time.Time{}

@@ -98,7 +98,7 @@ func (b *broker) assemble() error {
 	}
 	peers := b.metaPeers()
 	b.mux = peer.NewMux(peer.Options{
-		Self: c.NodeID, Incarnation: b.incarnation, Logger: b.log,
+		Self: c.NodeID, Incarnation: b.incarnation, Logger: b.log, Brokers: brokersOf(peers),
 		ClusterID:   b.clusterID,
 		BrokerEpoch: func() cluster.BrokerEpoch { return b.member.epoch() },
 	})
@@ -175,6 +175,26 @@ func (b *broker) metaPeers() []meta.Peer {
 	return peers
 }
 
+func brokersOf(peers []meta.Peer) []cluster.BrokerID {
+	ids := make([]cluster.BrokerID, 0, len(peers))
+	for _, p := range peers {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+// runMeta runs the metadata log, and says what to do about an id that is in use.
+func (b *broker) runMeta(ctx context.Context) error {
+	err := b.meta.Run(ctx)
+	if errors.Is(err, meta.ErrNotAtAddress) {
+		return &StartError{
+			fmt.Errorf("node %d: %w", b.c.NodeID, err),
+			"give every broker its own --node-id, and check this one's address in --peers",
+		}
+	}
+	return err
+}
+
 // run starts the parts bottom up, waits, and stops them top down.
 func (b *broker) run(ctx context.Context) error {
 	limitMemory(b.c.MemoryBytes)
@@ -184,7 +204,7 @@ func (b *broker) run(ctx context.Context) error {
 	s.start(ctx, "write-ahead log", b.storage.wal.Run)
 	s.start(ctx, "segments", b.table.RunStorage)
 	s.start(ctx, "peer port", func(ctx context.Context) error { return b.mux.Serve(ctx, b.ports.peer) })
-	s.start(ctx, "metadata log", b.meta.Run)
+	s.start(ctx, "metadata log", b.runMeta)
 	s.start(ctx, "partitions", b.table.Run)
 	s.start(ctx, "links", b.links.Run)
 	s.start(ctx, "controller", b.control.Run)
