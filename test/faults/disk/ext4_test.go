@@ -182,7 +182,8 @@ func TestKilledTest(t *testing.T) {
 	if os.Getenv(helperVariable) == "killed" {
 		ext4 := NewExt4(t, Ext4Options{Bytes: 32 << 20})
 		must(t, ext4.Slow(1<<20))
-		_, err := fmt.Println("mounted", ext4.device.number, ext4.Dir(), NewTmpfs(t, 1<<20).Dir())
+		_, err := fmt.Println("mounted", ext4.device.number,
+			ext4.work.dir, NewTmpfs(t, 1<<20).work.dir, NewFaulty(t, FaultyOptions{}).work.dir)
 		must(t, err)
 		must(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	}
@@ -190,28 +191,35 @@ func TestKilledTest(t *testing.T) {
 	cmd.Env = append(os.Environ(), helperVariable+"=killed")
 	out, err := cmd.Output()
 	var number int
-	dirs := make([]string, 2)
-	if n, scanErr := fmt.Sscanf(string(out), "mounted %d %s %s", &number, &dirs[0], &dirs[1]); n != 3 {
+	dirs := make([]string, 3)
+	if n, scanErr := fmt.Sscanf(string(out), "mounted %d %s %s %s", &number, &dirs[0], &dirs[1], &dirs[2]); n != 4 {
 		t.Fatalf("the killed test said %q: %v, %v", out, scanErr, err)
+	}
+	var image string
+	if backing, err := os.ReadFile(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", number)); err == nil {
+		image = string(backing)
+	} else {
+		t.Errorf("the disk of the killed test is not on loop%d: %v", number, err)
 	}
 	left := 0
 	for _, dir := range dirs {
-		if mounted(t, filepath.Dir(filepath.Dir(dir))) {
+		if mounted(t, dir) {
 			left++
 		}
 	}
-	if left == 0 {
-		t.Error("the killed test left no mount: nothing is tested")
+	if left != len(dirs) {
+		t.Errorf("the killed test left %d mounts, want all %d", left, len(dirs))
 	}
-	NewExt4(t, Ext4Options{Bytes: 32 << 20})
+	NewTmpfs(t, 1<<20)
 	for _, dir := range dirs {
-		work := filepath.Dir(filepath.Dir(dir))
-		if _, err := os.Stat(work); mounted(t, work) || !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is still there: %v", work, err)
+		if _, err := os.Stat(dir); mounted(t, dir) || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", dir, err)
 		}
 	}
-	backing, err := os.ReadFile(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", number))
-	t.Logf("loop%d: %s, %v", number, backing, err)
+	// Its number may be somebody else's by now, its file is not.
+	if backing, err := os.ReadFile(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", number)); err == nil && string(backing) == image {
+		t.Errorf("loop%d still holds %s", number, backing)
+	}
 }
 
 // mounted tells whether anything is mounted below a directory.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,7 +115,7 @@ func copyData(dst, src *os.File) error {
 }
 
 // copyRange copies the bytes of [start, end) that src has.
-func copyRange(dst, src *os.File, start, end int64, buf []byte) error {
+func copyRange(dst io.WriterAt, src io.ReaderAt, start, end int64, buf []byte) error {
 	for start < end {
 		n, err := src.ReadAt(buf[:min(end-start, int64(len(buf)))], start)
 		if n == 0 {
