@@ -74,6 +74,10 @@ type Rules struct {
 	// say.
 	MinISR int
 
+	// Retention says that records may have been deleted from the start of the
+	// logs. Without it a log start above zero excuses nothing.
+	Retention bool
+
 	// CaughtUp says that the consumers read on, after the load had ended, until
 	// they had everything: what nobody was handed is then unseen.
 	CaughtUp bool
