@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate e2e sim sim-long startup-long figures release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim sim-long startup-long figures peers release-check ci clean
 
 all: build test lint
 
@@ -51,6 +51,10 @@ startup-long: ## three and five brokers in every order, with delays of up to 10 
 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'
+
+peers: ## side by side with Apache Kafka, in turns; two hours, on a quiet machine
+	scripts/peers.sh
+	$(GO) test -tags peers -count=1 -timeout 4h -v ./test/peers -table $(CURDIR)/bin/peers.md | grep '^{'
 
 release-check: ## goreleaser's own check (building goreleaser takes minutes, once)
 	scripts/tools.sh goreleaser

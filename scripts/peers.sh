@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# peers.sh: make the servers that test/peers compares with available: Apache
+# Kafka (Java) from Maven Central, copied to a cache outside of the tree. What is
+# there already stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# debian COMMAND PACKAGE: install a package unless the command is there.
+debian() {
+  if ! command -v "$1" >/dev/null; then
+    echo "installing $2"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+  fi
+}
+debian java openjdk-17-jre-headless
+debian mvn maven
+
+version=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' test/peers/java/pom.xml)
+jars="${XDG_CACHE_HOME:-$HOME/.cache}/chronik-ci/kafka-server-$version"
+if [ ! -d "$jars" ]; then
+  echo "copying Apache Kafka $version to $jars"
+  rm -rf "$jars.part"
+  mvn -q -B -f test/peers/java/pom.xml dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$jars.part"
+  mv "$jars.part" "$jars"
+fi
+ln -sfn "$jars" "${jars%/*}/kafka-server"
+echo "Apache Kafka $version"
