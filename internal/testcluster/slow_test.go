@@ -34,26 +34,26 @@ func TestSlowDisks(t *testing.T) {
 		victim func(w *world) cluster.BrokerID
 		harm   func(d *Disk)
 		// leaves is how long the broker may stay in sync, stall how long an
-		// acknowledgement may wait for that: 3 s until its leaderships are moved
-		// away, and 3 s without progress as a follower after that.
+		// acknowledgement may wait for that: 3 s without progress as a follower, and
+		// as a leader as long until it says so and its leaderships are moved away.
 		leaves, stall time.Duration
 	}{
 		{
 			name: "a follower's disk freezes", victim: (*world).follower, harm: (*Disk).Freeze,
-			leaves: 7 * time.Second, stall: 7 * time.Second,
+			leaves: 4 * time.Second, stall: 4 * time.Second,
 		},
 		{
 			name: "a leader's disk freezes", victim: (*world).leader, harm: (*Disk).Freeze,
-			leaves: 7 * time.Second, stall: 7 * time.Second,
+			leaves: 4 * time.Second, stall: 4 * time.Second,
 		},
 		{
 			name: "the controller's disk freezes", victim: (*world).controller, harm: (*Disk).Freeze,
-			leaves: 7 * time.Second, stall: 7 * time.Second,
+			leaves: 4 * time.Second, stall: 4 * time.Second,
 		},
 		{
 			name: "every sync of a follower's disk takes long", victim: (*world).follower,
 			harm:   func(d *Disk) { d.SetSync(4 * time.Second) },
-			leaves: 9 * time.Second, stall: 9 * time.Second,
+			leaves: 4500 * time.Millisecond, stall: 4 * time.Second,
 		},
 	}
 	for _, tt := range tests {
@@ -69,7 +69,9 @@ func TestSlowDisks(t *testing.T) {
 				})
 				w.progress(2*time.Second, 20)
 				w.pass(5 * time.Second)
-				if worst := w.load.slowest(); worst > tt.stall {
+				if worst := w.load.slowest(); worst <= tt.stall {
+					w.t.Logf("broker %d: the slowest acknowledgement took %s", id, worst)
+				} else {
 					w.t.Errorf("broker %d: an acknowledgement took %s, at most %s", id, worst, tt.stall)
 				}
 				w.load.forget()
