@@ -33,7 +33,7 @@ var mayImport = map[string]string{
 	"vfs":     "",
 
 	"admin":    "status",
-	"bench":    "",
+	"bench":    "status trace",
 	"isr":      "cluster",
 	"peer":     "cluster",
 	"producer": "record",

@@ -171,6 +171,13 @@ type Config struct {
 	// least four turns.
 	Block time.Duration
 
+	// SkipTraces leaves out saying where the time goes.
+	SkipTraces bool
+
+	// TraceAddrs are HOST:PORT of brokers' HTTP listeners by broker id, for those
+	// that cannot be reached where the broker says.
+	TraceAddrs map[int32]string
+
 	// MaxBuffered bounds the records of one producer that wait for the
 	// cluster. A record that finds it full is shed, which counts as a failure.
 	//

@@ -20,6 +20,7 @@ type producer struct {
 	size       int   // bytes of a value
 	ledger     *ledger
 	tap        *tap       // nil where the client's own errors must do
+	journal    *journal   // nil unless records are to be explained
 	order      sync.Mutex // held from taking a sequence number to handing its record over
 	flights    sync.Pool  // of *flight
 }
@@ -73,6 +74,15 @@ func (c Config) loadOptions() []kgo.Opt {
 	}
 }
 
+// keepJournal has the producer note what the explainer joins. Call it before
+// any load.
+func (p *producer) keepJournal() {
+	p.journal = &journal{}
+	if p.tap != nil {
+		p.tap.journal = p.journal
+	}
+}
+
 // offer hands one record to the client without ever blocking: when the client
 // has no room, the record is shed. A client that blocked would slow the
 // schedule down and close the loop.
@@ -123,6 +133,7 @@ func (f *flight) end(r *kgo.Record, err error) {
 		p.ledger.fail(sequence, partition)
 	case p.ledger.arm.Acknowledged():
 		p.ledger.ack(sequence, partition, r.Offset)
+		p.journal.record(sample{partition: partition, offset: r.Offset, due: due, sent: sent, acked: now})
 	default:
 		p.ledger.sent(sequence, partition)
 	}

@@ -24,12 +24,16 @@ const (
 
 // Report is what Run found. Times are in microseconds.
 type Report struct {
-	Load         string        `json:"load"` // open-loop or closed-loop
-	Started      time.Time     `json:"started"`
-	Interrupted  bool          `json:"interrupted"`
-	Settings     Settings      `json:"settings"`
-	Arms         []ArmReport   `json:"arms"`
-	Blocks       []BlockReport `json:"blocks"` // in the order they ran
+	Load        string        `json:"load"` // open-loop or closed-loop
+	Started     time.Time     `json:"started"`
+	Interrupted bool          `json:"interrupted"`
+	Settings    Settings      `json:"settings"`
+	Arms        []ArmReport   `json:"arms"`
+	Blocks      []BlockReport `json:"blocks"` // in the order they ran
+	// Stages are where the time went, of each arm with acks; empty when that was
+	// not asked for.
+	Stages       []StageReport `json:"stages"`
+	StagesNotes  []string      `json:"stages_notes"` // what has to be said with them
 	Warmup       WarmupReport  `json:"warmup"`
 	Generator    Generator     `json:"generator"`
 	Verification *Verification `json:"verification"` // nil: not asked for

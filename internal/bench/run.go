@@ -67,6 +67,7 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 		report.Load = LoadClosed
 		t.warn("closed loop: a stall of the cluster slows the load down and is hidden from these quantiles (coordinated omission)")
 	}
+	explain := t.newExplainer(ctx, c, lanes)
 	warmup := c.turns(c.Warmup)
 	m.enter(PhaseWarmup, warmup.total(c))
 	report.Warmup = warmUp(ctx, lanes, c, warmup, m)
@@ -76,8 +77,10 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	c.Logger.Info("measuring", slog.String("topic", t.topic), slog.Int("arms", len(lanes)))
 	m.enter(PhaseMeasure, turns.total(c))
 	beside := t.observe(ctx)
-	report.Blocks = measure(ctx, lanes, c, turns, m)
+	explain.forget(ctx)
+	report.Blocks = measure(ctx, lanes, c, turns, m, explain)
 	beside.end()
+	report.Stages, report.StagesNotes = explain.report(lanes)
 	closeLanes(lanes)
 
 	report.judge(lanes, c)
@@ -129,13 +132,15 @@ func warmUp(ctx context.Context, lanes []*lane, c Config, p plan, m *monitor) Wa
 	}
 }
 
-func measure(ctx context.Context, lanes []*lane, c Config, p plan, m *monitor) []BlockReport {
+func measure(ctx context.Context, lanes []*lane, c Config, p plan, m *monitor, x *explainer) []BlockReport {
 	blocks := []BlockReport{}
 	began := time.Now()
 	eachTurn(ctx, lanes, p, func(l *lane) {
 		at := time.Since(began).Milliseconds()
-		recorders, offered := l.run(ctx, p.block, c.Concurrency, m)
-		blocks = append(blocks, l.keep(recorders, offered, at))
+		x.during(ctx, l, func() {
+			recorders, offered := l.run(ctx, p.block, c.Concurrency, m)
+			blocks = append(blocks, l.keep(recorders, offered, at))
+		})
 	})
 	return blocks
 }

@@ -96,6 +96,19 @@ func TestAcksAllMeasuresAndVerifiesEveryArm(t *testing.T) {
 	if topics := topicsOf(t, target); len(topics) != 0 {
 		t.Errorf("left behind: %v", topics)
 	}
+	for i, s := range report.Stages {
+		if s.Source != SourceClient || s.Records != 40 || s.Acked != 40 || len(s.Cohorts) != 2 || s.Acks == AcksNone {
+			t.Errorf("stages of arm %d are %+v, want 40 records of an acknowledged arm, explained by the client alone", i, s)
+		}
+		for _, c := range s.Cohorts {
+			if c.Client <= 0 || c.Net <= 0 || sumOf(c) != nanos(c.Mean) {
+				t.Errorf("acks=%s: %+v does not add up", s.Acks, c)
+			}
+		}
+	}
+	if len(report.Stages) != 3 || len(report.StagesNotes) != 1 || !strings.Contains(report.StagesNotes[0], "no broker traces") {
+		t.Errorf("%d stages with the notes %q, want it said that there are no traces", len(report.Stages), report.StagesNotes)
+	}
 	env := report.Environment
 	if env.Cluster.ID == nil || len(env.Cluster.Brokers) != 3 || env.Topic.Partitions != 6 || *env.Topic.ReplicationFactor != 3 ||
 		len(env.ISR.Start) != 6 || len(env.ISR.End) != 6 || *env.ISR.FullShare != 1 || *env.Client.Chronik != "test" {
@@ -119,6 +132,7 @@ func TestReportKeepsItsFieldNames(t *testing.T) {
 	}
 	var got struct {
 		Arms         []map[string]any
+		Stages       []map[string]any
 		Generator    map[string]any
 		Verification map[string]any
 		Environment  map[string]any
@@ -132,6 +146,8 @@ func TestReportKeepsItsFieldNames(t *testing.T) {
 		fields string
 	}{
 		{name: "arms", object: got.Arms[0], fields: "acks offered_per_second sent acked errors response_us service_us"},
+		{name: "stages", object: got.Stages[0], fields: "acks source records acked cohorts"},
+		{name: "cohorts", object: got.Stages[0]["cohorts"].([]any)[0].(map[string]any), fields: "cohort mean_us client_us net_us queue_us append_us fsync_us follower_us respond_us follower last replication_estimate_us"},
 		{name: "response_us", object: got.Arms[0]["response_us"].(map[string]any), fields: "p50 p90 p99 p999 p9999 max"},
 		{name: "generator", object: got.Generator, fields: "lateness_p99_us valid"},
 		{name: "verification", object: got.Verification, fields: "acked read_back lost duplicates reordered corrupt"},

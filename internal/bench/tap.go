@@ -18,7 +18,12 @@ import (
 // with NOT_LEADER_OR_FOLLOWER and a hint, with REQUEST_TIMED_OUT or with
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND fails as "retried too many times", and
 // which of them it was is what a benchmark is asked for.
+//
+// It also knows when each request left and its response was there, which is
+// what a journal needs.
 type tap struct {
+	journal *journal // nil unless one is kept; set before any load
+
 	mu   sync.Mutex
 	last map[int32]answer // guarded by mu; the last error by partition
 }
@@ -46,7 +51,7 @@ func (t *tap) dialer(base *kgo.Client) []kgo.Opt {
 		if err != nil {
 			return nil, err
 		}
-		return &tappedConn{Conn: conn, tap: t, asked: map[int32]int16{}}, nil
+		return &tappedConn{Conn: conn, tap: t, asked: map[int32]awaited{}}, nil
 	})}
 }
 
@@ -61,15 +66,23 @@ func (t *tap) errorSince(partition int32, sent time.Time) error {
 	return nil
 }
 
-// heard takes a produce response.
-func (t *tap) heard(resp *kmsg.ProduceResponse, now time.Time) {
+// awaited is a produce request that waits for its response.
+type awaited struct {
+	version int16
+	wrote   time.Time
+}
+
+// heard takes a produce response to a request that was written at wrote.
+func (t *tap) heard(resp *kmsg.ProduceResponse, wrote, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, topic := range resp.Topics {
 		for _, p := range topic.Partitions {
 			if p.ErrorCode != 0 {
 				t.last[p.Partition] = answer{code: p.ErrorCode, at: now}
+				continue
 			}
+			t.journal.passed(exchange{partition: p.Partition, base: p.BaseOffset, wrote: wrote, read: now})
 		}
 	}
 }
@@ -87,7 +100,7 @@ type tappedConn struct {
 	tap *tap
 
 	mu    sync.Mutex
-	asked map[int32]int16 // guarded by mu; versions of produce requests that wait, by correlation id
+	asked map[int32]awaited // guarded by mu; produce requests that wait, by correlation id
 
 	frame []byte // owned by the reader; what has come of the current response
 	skip  int    // owned by the reader; bytes of a response that is not looked at
@@ -97,7 +110,7 @@ type tappedConn struct {
 func (c *tappedConn) Write(p []byte) (int, error) {
 	if len(p) >= requestHeaderBytes && binary.BigEndian.Uint16(p[4:]) == uint16(kmsg.Produce) {
 		c.mu.Lock()
-		c.asked[int32(binary.BigEndian.Uint32(p[8:]))] = int16(binary.BigEndian.Uint16(p[6:]))
+		c.asked[int32(binary.BigEndian.Uint32(p[8:]))] = awaited{version: int16(binary.BigEndian.Uint16(p[6:])), wrote: time.Now()}
 		c.mu.Unlock()
 	}
 	return c.Conn.Write(p)
@@ -153,14 +166,14 @@ func (c *tappedConn) decode(p []byte) {
 	}
 	id := int32(binary.BigEndian.Uint32(p))
 	c.mu.Lock()
-	version, ok := c.asked[id]
+	asked, ok := c.asked[id]
 	delete(c.asked, id)
 	c.mu.Unlock()
 	if !ok {
 		return
 	}
 	resp := kmsg.NewPtrProduceResponse()
-	resp.Version = version
+	resp.Version = asked.version
 	p = p[4:]
 	if resp.IsFlexible() {
 		if len(p) == 0 || p[0] != 0 {
@@ -169,6 +182,6 @@ func (c *tappedConn) decode(p []byte) {
 		p = p[1:]
 	}
 	if resp.ReadFrom(p) == nil {
-		c.tap.heard(resp, time.Now())
+		c.tap.heard(resp, asked.wrote, time.Now())
 	}
 }

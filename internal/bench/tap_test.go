@@ -61,7 +61,7 @@ func TestTapHearsProduceErrorsHoweverTheyAreCut(t *testing.T) {
 	}, nil)
 	for _, step := range []int{1, 3, 1 << 16} {
 		listener := newTap()
-		conn := &tappedConn{Conn: &replay{in: bytes.NewReader(stream), step: step}, tap: listener, asked: map[int32]int16{}}
+		conn := &tappedConn{Conn: &replay{in: bytes.NewReader(stream), step: step}, tap: listener, asked: map[int32]awaited{}}
 		before := time.Now().Add(-time.Second)
 		for _, p := range [][]byte{request(1, 0, 8), request(9, 3, 12), request(2, 0, 12), request(3, 0, 12), request(4, 0, 12), {1, 2}} {
 			if _, err := conn.Write(p); err != nil {
@@ -102,7 +102,7 @@ func FuzzTap(f *testing.F) {
 	f.Add(response(1, 12, 3, 6))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(_ *testing.T, p []byte) {
-		conn := &tappedConn{tap: newTap(), asked: map[int32]int16{1: 12, 0: 3}}
+		conn := &tappedConn{tap: newTap(), asked: map[int32]awaited{1: {version: 12}, 0: {version: 3}}}
 		conn.listen(p)
 	})
 }

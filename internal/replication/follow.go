@@ -20,8 +20,8 @@ func (in *inbound) append(ctx context.Context, f frame) error {
 	in.mu.Lock()
 	s := in.sessions[d.session]
 	ok := s != nil && s.key == d.key
-	if ok && s.since.IsZero() {
-		s.since = time.Now()
+	if ok {
+		s.pending = append(s.pending, arrival{base: d.base, at: time.Now()})
 	}
 	in.mu.Unlock()
 	if !ok {
@@ -56,13 +56,8 @@ func (in *inbound) Ack(tp cluster.TopicPartition, session uint64, durableEnd, ap
 		return
 	}
 	var queued time.Duration
-	if !s.since.IsZero() {
-		now := time.Now()
-		queued = now.Sub(s.since)
-		s.since = now // of what arrived during the round
-		if durableEnd == appendedEnd {
-			s.since = time.Time{}
-		}
+	if oldest := s.settle(durableEnd); !oldest.IsZero() {
+		queued = time.Since(oldest) // the round itself is taken off by the outbox
 	}
 	if len(in.reported) > 0 {
 		delete(in.reported, tp) // it works again: the next trouble is news

@@ -38,9 +38,30 @@ type inbound struct {
 // inSession is an open session as its follower sees it.
 type inSession struct {
 	key
-	// since is when the oldest data arrived that is not durable yet; zero when
-	// there is none. Guarded by inbound.mu.
-	since time.Time
+	// pending are the frames that are not durable yet, oldest first: what they
+	// wait for a round to begin is told with its acknowledgement. The leader
+	// bounds them (maxFlights). Guarded by inbound.mu.
+	pending []arrival
+}
+
+// arrival is a Data frame that came.
+type arrival struct {
+	base int64 // of its first record
+	at   time.Time
+}
+
+// settle forgets the frames that a round made durable, at least in part, and
+// returns when the oldest of them came; zero when there was none.
+func (s *inSession) settle(durableEnd int64) (oldest time.Time) {
+	n := 0
+	for n < len(s.pending) && s.pending[n].base < durableEnd {
+		n++
+	}
+	if n > 0 {
+		oldest = s.pending[0].at
+		s.pending = s.pending[:copy(s.pending, s.pending[n:])]
+	}
+	return oldest
 }
 
 // ServeLive serves a leader's live connection until it ends. It is the

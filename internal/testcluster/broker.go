@@ -49,7 +49,10 @@ func (c *Cluster) start(b *broker) {
 		Peers: c.peers(), InsecurePeers: true,
 		WALFileBytes: c.o.WALFileBytes,
 		Ready:        &p.ready, Logger: c.o.Logger.With(slog.Int("broker", int(b.id))),
-		FS: p.mount, Network: p.port,
+		FS: p.mount, Network: p.port, DrainTimeout: c.o.DrainTimeout,
+	}
+	if c.o.HTTP {
+		config.HTTPListen = host(b.id) + ":9292"
 	}
 	b.process, b.up = p, true
 	c.running.Go(func() {

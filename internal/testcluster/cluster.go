@@ -42,6 +42,12 @@ type Options struct {
 	//
 	// The default is 2 MiB, the smallest.
 	WALFileBytes int64
+	// DrainTimeout bounds what a broker that is stopped does for others first.
+	//
+	// The default is the broker's own.
+	DrainTimeout time.Duration
+	// HTTP gives every broker an HTTP listener, at port 9292.
+	HTTP bool
 	// Logger receives the brokers' logs; nil discards them.
 	Logger *slog.Logger
 }

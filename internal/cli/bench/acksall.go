@@ -26,6 +26,7 @@ type acksAllOptions struct {
 	concurrency int
 	maxBuffered int
 	assert      string
+	traces      string
 }
 
 func newAcksAll(g *globals.Globals, version string) *cobra.Command {
@@ -45,6 +46,15 @@ benchmarks do; stalls then hide from the quantiles, and the report says so.
 Every arm has the same client settings: no linger, no compression, no
 idempotence, no retries, five requests in flight per broker. all+idempotent is
 an arm of its own. acks=0 is the time of a send, and not an ack.
+
+Where the time goes: chronik's brokers keep traces of the batches they answered
+(GET /v1/trace/produce, docs/traces.md). They are joined with this client's own
+records by topic, partition and offset, no clocks compared. Shown are the records
+around the median and around p99: stages of which each adds up to the response
+time, so their means do as well. After the append, the time until the commit is
+"fsync" where the leader's own disk was last, and "follower" where a follower
+was. Clusters without traces get the client's part, and acks=all less acks=1 as
+an estimate of what replication costs.
 
 --duration is shared evenly by the arms, which take turns in short blocks. A
 run whose generator was late at p99 by more than 1 ms and a tenth of the p99 it
@@ -80,6 +90,7 @@ verification fails.`,
 	fs.IntVar(&o.maxBuffered, "max-buffered", 0, "records that may wait in a client; more are shed, which is a failure (default 5 s of load)")
 	fs.BoolVar(&o.closedLoop, "closed-loop", false, "send the next record when the last is answered; ignores --rate")
 	fs.IntVar(&o.concurrency, "concurrency", 1, "number of callers in a closed loop")
+	fs.StringVar(&o.traces, "traces", tracesAuto, "`WHERE` brokers serve traces: auto (they say so), off, or BROKER=HOST:PORT,...")
 	fs.StringVar(&o.assert, "assert", "", "exit with status 4 unless all `CLAIMS` hold, such as p99<10ms,loss==0")
 	settings.Alias(fs, "throughput", "rate")
 	arms := make([]string, 0, len(engine.Arms()))
@@ -88,6 +99,7 @@ verification fails.`,
 	}
 	bindCompletions(g, cmd, map[string][]string{
 		"acks":    append([]string{"all,1,0"}, arms...),
+		"traces":  {tracesAuto, tracesOff},
 		"arrival": {string(engine.Uniform), string(engine.Poisson)},
 	})
 	return cmd
@@ -106,6 +118,10 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 	if err != nil {
 		return engine.Config{}, nil, usage(err)
 	}
+	addrs, skipTraces, err := parseTraces(o.traces)
+	if err != nil {
+		return engine.Config{}, nil, err
+	}
 	warmup := o.warmup
 	if warmup == 0 {
 		warmup = -1 // the engine's zero is its default
@@ -114,6 +130,7 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 		Arms: arms, Rate: float64(o.rate), Arrival: arrival, Seed: o.seed,
 		Duration: o.duration, Warmup: warmup, Block: o.block,
 		ClosedLoop: o.closedLoop, Concurrency: o.concurrency, MaxBuffered: o.maxBuffered,
+		SkipTraces: skipTraces, TraceAddrs: addrs,
 	}, claims, nil
 }
 

@@ -161,7 +161,7 @@ func armRow(arm engine.ArmReport) []out.Cell {
 }
 
 func acksAllFooter(r *engine.Report) []string {
-	footer := []string{"", "integrity  " + verdict(r.Verification)}
+	footer := append(stageLines(r.Stages, r.StagesNotes), "", "integrity  "+verdict(r.Verification))
 	for _, p := range problems(r.Verification) {
 		footer = append(footer, "           "+p)
 	}

@@ -72,6 +72,7 @@ func sampleReport() *engine.Report {
 		Blocks: []engine.BlockReport{{
 			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
 		}},
+		Stages: sampleStages(), StagesNotes: []string{},
 		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}},
 		Generator: engine.Generator{Pacing: of(engine.PacingRealtime), LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
 		Verification: &engine.Verification{
@@ -101,6 +102,40 @@ func sampleReport() *engine.Report {
 	}
 }
 
+// sampleStages are those of a cluster with traces: follower 3 is slow, but only
+// in the tail. Their rounded parts would not add up by themselves.
+func sampleStages() []engine.StageReport {
+	cohort := func(name string, from, to, follower float64, last ...engine.LastShare) engine.Cohort {
+		return engine.Cohort{
+			Name: name, From: from, To: to, Records: 333, Mean: 924.444 + follower, Client: 54.004, Net: 184.111,
+			Queue: of(14.444), Append: of(14.555), Fsync: of(614.666), Slowest: of(follower), Respond: of(42.664),
+			Follower: &engine.FollowerPath{Link: follower / 10, Net: follower / 5, Fsync: follower * 0.7}, Last: last,
+		}
+	}
+	return []engine.StageReport{{
+		Acks: engine.AcksAll, Source: engine.SourceTraces, Records: 3320, Acked: 3327,
+		Cohorts: []engine.Cohort{
+			cohort(engine.CohortMedian, 0.45, 0.55, 0, engine.LastShare{Broker: of(int32(1)), Role: engine.RoleLeader, Share: 0.6}, engine.LastShare{Broker: of(int32(2)), Role: engine.RoleLeader, Share: 0.4}),
+			cohort(engine.CohortTail, 0.985, 0.995, 5500.3, engine.LastShare{Broker: of(int32(3)), Role: engine.RoleFollower, Share: 0.79}, engine.LastShare{Broker: of(int32(1)), Role: engine.RoleLeader, Share: 0.2}, engine.LastShare{Role: engine.RoleChange, Share: 0.01}),
+			cohort(engine.CohortAll, 0, 1, 300, engine.LastShare{Broker: of(int32(1)), Role: engine.RoleLeader, Share: 1}),
+		},
+	}}
+}
+
+// foreignStages are those of a cluster without traces.
+func foreignStages() (stages []engine.StageReport, notes []string) {
+	cohort := func(mean float64, estimate *float64) []engine.Cohort {
+		return []engine.Cohort{{
+			Name: engine.CohortMedian, From: 0.45, To: 0.55, Records: 333, Mean: mean, Client: 54.25, Net: mean - 54.25,
+			Last: []engine.LastShare{}, ReplicationEstimate: estimate,
+		}}
+	}
+	return []engine.StageReport{
+		{Acks: engine.AcksAll, Source: engine.SourceClient, Records: 3327, Acked: 3327, Cohorts: cohort(1920, of(1040.0))},
+		{Acks: engine.AcksLeader, Source: engine.SourceClient, Records: 3333, Acked: 3333, Cohorts: cohort(880, nil)},
+	}, []string{"no broker traces (broker 1: it names no HTTP listener with traces): the stages beyond the client are unknown, and the cost of replication is estimated from acks=all less acks=1"}
+}
+
 func sampleProduceReport() *engine.ProduceReport {
 	r := sampleReport()
 	return &engine.ProduceReport{
@@ -128,6 +163,8 @@ func TestResultsAreGolden(t *testing.T) {
 	invalid.Generator.Valid, invalid.Generator.Reason = false, of("acks=all: the generator was late by 3ms at p99; at most 1ms would do")
 	invalid.Verification.Complete, invalid.Verification.Lost, invalid.Verification.Unverified = false, 0, 1
 	invalid.Verification.Reason = "partition 3: the broker returns nothing more"
+	foreign := sampleReport()
+	foreign.Stages, foreign.StagesNotes = foreignStages()
 	tests := []struct {
 		name   string
 		result *out.Result
@@ -139,6 +176,7 @@ func TestResultsAreGolden(t *testing.T) {
 		{name: "acks_all.tsv", result: acksAllResult(sampleReport()), format: out.TSV},
 		{name: "acks_all_interrupted.txt", result: acksAllResult(interrupted), format: out.Table},
 		{name: "acks_all_invalid.txt", result: acksAllResult(invalid), format: out.Table},
+		{name: "acks_all_foreign.txt", result: acksAllResult(foreign), format: out.Table},
 		{name: "produce.txt", result: produceResult(sampleProduceReport()), format: out.Table},
 		{name: "produce.json", result: produceResult(sampleProduceReport()), format: out.JSON},
 		{name: "produce.tsv", result: produceResult(sampleProduceReport()), format: out.TSV},
