@@ -26,6 +26,10 @@ type guardedStore struct {
 	// fail is called at most once. It must not return to a healthy process.
 	fail func(error)
 	once sync.Once
+	// yieldAfter is how long a write may take before yield is called, with true;
+	// and with false when the write has ended after all.
+	yieldAfter time.Duration
+	yield      func(hangs bool)
 }
 
 // StoreLog writes one entry.
@@ -53,19 +57,39 @@ func (g *guardedStore) SetUint64(key []byte, val uint64) error {
 
 // watched runs a write and reports if it fails or does not end.
 func (g *guardedStore) watched(what string, write func() error) error {
-	reported := make(chan struct{})
-	timer := time.AfterFunc(g.after, func() {
-		defer close(reported)
-		g.report(fmt.Errorf("%s: not done after %s: %w", what, g.after, ErrStuck))
+	settled := g.late(g.after, func() {
+		g.report(fmt.Errorf("%s: the disk has not done it after %s: %w", what, g.after, ErrStuck))
 	})
-	err := write()
-	if !timer.Stop() {
-		<-reported
+	calm := func() bool { return false }
+	if g.yield != nil {
+		calm = g.late(g.yieldAfter, func() { g.yield(true) })
 	}
+	err := write()
+	if calm() {
+		g.yield(false)
+	}
+	settled()
 	if err != nil {
 		g.report(fmt.Errorf("%s: %w: %w", what, err, ErrStuck))
 	}
 	return err
+}
+
+// late calls fn after d unless the returned function is called before. That one
+// waits for fn, and reports whether it was called.
+func (g *guardedStore) late(d time.Duration, fn func()) (stop func() bool) {
+	done := make(chan struct{})
+	timer := time.AfterFunc(d, func() {
+		defer close(done)
+		fn()
+	})
+	return func() bool {
+		if timer.Stop() {
+			return false
+		}
+		<-done
+		return true
+	}
 }
 
 func (g *guardedStore) report(err error) {

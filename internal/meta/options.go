@@ -55,6 +55,11 @@ type Options struct {
 	//
 	// The default is 5 s.
 	StuckAfter time.Duration
+	// YieldAfter is how long one write may take before this member leaves the
+	// lead to others.
+	//
+	// The default is 3 s.
+	YieldAfter time.Duration
 	// SnapshotEntries is the number of entries after which the image is written
 	// to disk and the log is cut.
 	//
@@ -79,6 +84,9 @@ type Options struct {
 	//
 	// The default discards.
 	Logger *slog.Logger
+
+	// storeForTesting wraps the log's store.
+	storeForTesting func(store) store
 }
 
 func (o Options) withDefaults() Options {
@@ -102,6 +110,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StuckAfter <= 0 {
 		o.StuckAfter = 5 * time.Second
+	}
+	if o.YieldAfter <= 0 {
+		o.YieldAfter = 3 * time.Second
 	}
 	if o.SnapshotEntries == 0 {
 		o.SnapshotEntries = 8192

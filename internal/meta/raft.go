@@ -18,10 +18,14 @@ type Raft struct {
 	// callers is registered from the start: a member that asks whether there is
 	// a cluster is answered while this one still opens its log.
 	callers net.Listener
+	// admitted is closed when no other process holds this member's place.
+	admitted chan struct{}
+	look     chan struct{} // holds one: who leads may have changed
 
 	mu       sync.Mutex
 	raft     *raft.Raft // guarded by mu; nil while Run is not up
 	id       string     // guarded by mu; the persisted cluster id
+	hanging  int        // guarded by mu; writes to the log that hang
 	waiting  sync.WaitGroup
 	stuckOne sync.Once
 }
@@ -33,7 +37,7 @@ func NewRaft(o Options) (*Raft, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Raft{o: o, board: newBoard(), slots: make(chan struct{}, o.MaxProposals)}
+	r := &Raft{o: o, board: newBoard(), admitted: make(chan struct{}), look: make(chan struct{}, 1), slots: make(chan struct{}, o.MaxProposals)}
 	if err := r.loadClusterID(); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,14 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 	}))
 	defer func() { _ = g.Close() }() // closes the stream
 	g.leads, g.reach = r.leadsIn, stream.reach
-	return r.runRaft(ctx, &guardedStore{store: logs, after: r.o.StuckAfter, fail: r.stuck}, snapshots, g)
+	guarded := &guardedStore{
+		store: logs, after: r.o.StuckAfter, fail: r.stuck,
+		yieldAfter: r.o.YieldAfter, yield: func(hangs bool) { r.hang(stream, hangs) },
+	}
+	if wrap := r.o.storeForTesting; wrap != nil {
+		guarded.store = wrap(logs)
+	}
+	return r.runRaft(ctx, guarded, snapshots, g)
 }
 
 // runRaft is Run with the stores and the transport at hand.
@@ -165,6 +172,7 @@ func (r *Raft) serve(ctx context.Context, m *raft.Raft, joined <-chan error, not
 				joined = nil
 			}
 		case <-notify:
+		case <-r.look:
 		case <-seen:
 		case <-changed:
 		case <-ticker.C: // observations may be dropped
@@ -180,15 +188,26 @@ func (r *Raft) serve(ctx context.Context, m *raft.Raft, joined <-chan error, not
 func (r *Raft) observe(m *raft.Raft) error {
 	_, id := m.LeaderWithID()
 	lead := Leadership{Leader: brokerID(id), Self: m.State() == raft.Leader, Term: m.CurrentTerm()}
-	if lead.Self {
+	switch lead.Self = lead.Self && !r.hangs(); {
+	case lead.Self:
 		lead.Leader = r.o.Self
+	case lead.Leader == r.o.Self: // raft still has to wait for its disk before it knows better
+		lead.Leader = cluster.NoBroker
 	}
 	if r.board.setLeadership(lead) {
 		r.o.Logger.Info("metadata leadership changed",
 			slog.Int("leader", int(lead.Leader)), slog.Bool("self", lead.Self), slog.Uint64("term", lead.Term))
 	}
+	if lead.Leader == cluster.NoBroker {
+		return nil
+	}
+	return r.endHurry(m)
+}
+
+// endHurry makes this member as patient with leaders as it is for good.
+func (r *Raft) endHurry(m *raft.Raft) error {
 	c := m.ReloadableConfig()
-	if lead.Leader == cluster.NoBroker || c.ElectionTimeout == r.o.ElectionTimeout {
+	if c.ElectionTimeout == r.o.ElectionTimeout {
 		return nil
 	}
 	c.HeartbeatTimeout, c.ElectionTimeout = r.o.ElectionTimeout, r.o.ElectionTimeout

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -25,6 +26,7 @@ type stream struct {
 	served sync.WaitGroup // raft's goroutines that serve callers, by their connections
 	mu     sync.Mutex
 	conns  map[*streamConn]bool // guarded by mu; nil once closed
+	muted  bool                 // guarded by mu; this member sends nothing
 }
 
 var (
@@ -63,6 +65,25 @@ func (s *stream) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 	}
 	return "", fmt.Errorf("broker %s is not among --peers", id)
 }
+
+// mute stops this member from sending anything of its own, or lets it again.
+func (s *stream) mute(on bool) {
+	s.mu.Lock()
+	s.muted = on
+	var conns []*streamConn
+	for c := range s.conns {
+		if on && !c.inbound {
+			conns = append(conns, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		_ = c.Conn.Close() // raft then calls Close itself
+	}
+}
+
+// errMuted refuses to dial for a member that is muted.
+var errMuted = errors.New("this broker's metadata disk does not answer")
 
 // Dial connects to a peer. Every failure to do so is an [unreachableError].
 func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
@@ -107,17 +128,22 @@ func (s *stream) Accept() (net.Conn, error) {
 func (s *stream) track(conn net.Conn, inbound bool) (net.Conn, error) {
 	c := &streamConn{Conn: conn, stream: s, inbound: inbound}
 	s.mu.Lock()
-	late := s.conns == nil
-	if !late {
+	var err error
+	switch {
+	case s.conns == nil:
+		err = net.ErrClosed
+	case s.muted && !inbound:
+		err = unreachableError{errMuted}
+	default:
 		s.conns[c] = true
 		if inbound {
 			s.served.Add(1)
 		}
 	}
 	s.mu.Unlock()
-	if late {
+	if err != nil {
 		_ = conn.Close()
-		return nil, net.ErrClosed
+		return nil, err
 	}
 	return c, nil
 }

@@ -24,6 +24,12 @@ const (
 	// every explainEvery.
 	firstExplanation = 3 * time.Second
 	explainEvery     = 10 * time.Second
+	// yieldAfter is the age of a sync from which this broker does not lead the
+	// metadata log, if another can. From 3 s on partitions get other leaders and
+	// in-sync sets, which a log on the same disk could not take.
+	yieldAfter = 2 * time.Second
+	// yieldWait is how long a heartbeat waits for that.
+	yieldWait = 300 * time.Millisecond
 	// hungDisk is the age of a sync from which this broker asks to be fenced.
 	hungDisk = 10 * time.Second
 	// duplicatePatience is how long a broker does not believe that another
@@ -139,9 +145,15 @@ func (m *membership) Run(ctx context.Context) error {
 	}
 }
 
-// register announces this incarnation until the controller has taken it.
+// register announces this incarnation until the controller has taken it. It
+// waits until this is known to be the process that the others mean by the id.
 func (m *membership) register(ctx context.Context) error {
 	b := m.b
+	select {
+	case <-b.meta.Admitted():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	cmd, err := b.registration()
 	if err != nil {
 		return err
@@ -186,9 +198,13 @@ func (m *membership) register(ctx context.Context) error {
 // heartbeat renews the session. It fails only if this incarnation was replaced.
 func (m *membership) heartbeat(ctx context.Context) error {
 	b := m.b
+	beat := m.health()
+	if beat.OldestFsyncAge > yieldAfter {
+		m.yield(ctx)
+	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := b.client.Heartbeat(call, m.health())
+	err := b.client.Heartbeat(call, beat)
 	switch {
 	case err == nil:
 		b.table.ControllerHeard()
@@ -197,6 +213,15 @@ func (m *membership) heartbeat(ctx context.Context) error {
 		return m.register(ctx)
 	default:
 		return nil // the lease, and the controller's own clock, take it from here
+	}
+}
+
+// yield has another broker lead the metadata log, if this one does.
+func (m *membership) yield(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, yieldWait)
+	defer cancel()
+	if err := m.b.meta.Resign(ctx); err != nil {
+		m.b.log.Warn("this broker's disk hangs, and it may still lead the metadata log", slog.Any("error", err))
 	}
 }
 

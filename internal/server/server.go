@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/api"
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -231,10 +232,34 @@ func (b *broker) run(ctx context.Context) error {
 		b.member.drain(ctx, b.c.DrainTimeout)
 	case failure = <-s.failed:
 	case failure = <-b.stuck:
+		return b.abandon(failure, s)
 	}
 	err := errors.Join(failure, s.stop())
 	return errors.Join(err, b.dir.close(err == nil))
 }
+
+// abandonAfter is how long a stop may take when the metadata log is stuck.
+const abandonAfter = 3 * time.Second
+
+// abandon stops what can be stopped when the metadata log's disk does not answer.
+// Whatever waits for that disk does not end; the process has to, and its ports
+// have to be closed by then, or others would take it for alive.
+func (b *broker) abandon(failure error, s *stack) error {
+	b.log.Error("cannot go on", slog.Any("error", failure))
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	timer := time.NewTimer(abandonAfter)
+	defer timer.Stop()
+	select {
+	case err := <-stopped:
+		return errors.Join(failure, err, b.dir.close(false))
+	case <-timer.C:
+		return errors.Join(failure, errAbandoned, b.ports.close())
+	}
+}
+
+// errAbandoned says that parts of the broker still wait for the disk.
+var errAbandoned = errors.New("stopped without waiting for the disk any longer")
 
 // live is nil unless the broker cannot go on.
 func (b *broker) live() error { return b.storage.wal.Err() }

@@ -74,6 +74,9 @@ func TestSlowDisks(t *testing.T) {
 				} else {
 					w.t.Errorf("broker %d: an acknowledgement took %s, at most %s", id, worst, tt.stall)
 				}
+				if w.controller() == id {
+					w.t.Errorf("broker %d is still the controller", id)
+				}
 				w.load.forget()
 				w.c.Disk(id).Thaw()
 				w.c.Disk(id).SetSync(w.c.o.Sync)
