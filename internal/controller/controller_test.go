@@ -148,6 +148,13 @@ func TestAnotherDirectoryIsRefusedWhileTheFirstLives(t *testing.T) {
 		if _, err := client.Propose(ctx, cmd); err != nil {
 			t.Errorf("after the first has gone: %v", err)
 		}
+		// One that never saw its own registration was replaced all the same.
+		replaced := NewClient(client.o)
+		defer replaced.Close()
+		replaced.o.Hello = peer.NewMux(peer.Options{Self: 3, Incarnation: cluster.UUID{4}}).Hello
+		if err := replaced.Heartbeat(ctx, Heartbeat{Broker: 3}); !errors.Is(err, cluster.ErrStaleBrokerEpoch) {
+			t.Errorf("a process that was replaced: error %v, want %v", err, cluster.ErrStaleBrokerEpoch)
+		}
 	})
 }
 

@@ -93,6 +93,10 @@ func (t *term) handle(ctx context.Context, who caller, req request) (cluster.Res
 		if err := who.mayActFor(req.Heartbeat.Broker); err != nil {
 			return cluster.Result{}, err
 		}
+		if b, ok := t.o.Store.Image().Broker(req.Heartbeat.Broker); ok && b.Incarnation != who.incarnation {
+			// Another process registered under the id meanwhile.
+			return cluster.Result{}, fmt.Errorf("broker %d is another process: %w", b.ID, cluster.ErrStaleBrokerEpoch)
+		}
 		return cluster.Result{}, t.heartbeat(who.conn, *req.Heartbeat)
 	case req.Create != nil:
 		return t.createTopic(ctx, *req.Create)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -197,8 +198,9 @@ func (c *Cluster) startAll(ctx context.Context) error {
 	return nil
 }
 
-// Launch starts the process of a broker and does not wait until it serves. The
-// arguments come after all others, and so prevail.
+// Launch starts the process of a broker and does not wait until it serves. A
+// flag among the arguments, followed by its value, takes the place of the one
+// that the cluster would give.
 func (c *Cluster) Launch(i int, args ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,7 +210,7 @@ func (c *Cluster) Launch(i int, args ...string) error {
 	if c.processes[i] != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, ErrRunning)
 	}
-	p, err := startProcess(c.options.Binary, append(c.arguments(i), args...), c.layout[i].Log)
+	p, err := startProcess(c.options.Binary, replace(c.arguments(i), args), c.layout[i].Log)
 	if err != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, err)
 	}
@@ -232,6 +234,19 @@ func (c *Cluster) arguments(i int) []string {
 		args = append(args, "--peers", strings.Join(peers, ","))
 	}
 	return append(args, c.options.Args...)
+}
+
+// replace appends arguments, without the flags of before that they set anew.
+func replace(before, args []string) []string {
+	var all []string
+	for i := 0; i < len(before); i++ {
+		if strings.HasPrefix(before[i], "--") && slices.Contains(args, before[i]) {
+			i++ // and its value
+			continue
+		}
+		all = append(all, before[i])
+	}
+	return append(all, args...)
 }
 
 // AwaitReady waits until a broker that was launched serves, at most for

@@ -46,9 +46,19 @@ func (r *Raft) joiningFile() string { return filepath.Join(r.o.Dir, "joining") }
 // has replayed its log.
 func (r *Raft) clusterFile() string { return filepath.Join(r.o.Dir, "cluster-id") }
 
+// Admitted returns a channel that is closed once this member knows that no other
+// process holds its place: it reached itself at the address that the others
+// have, or its directory has been part of the cluster before.
+func (r *Raft) Admitted() <-chan struct{} { return r.admitted }
+
 // prepare founds a one-voter cluster, and reports whether this member has to
 // join one before it may vote.
 func (r *Raft) prepare(logs *guardedStore, snapshots raft.SnapshotStore, t raft.Transport, c *raft.Config) (joining bool, err error) {
+	defer func() {
+		if err == nil && !joining {
+			close(r.admitted)
+		}
+	}()
 	has, err := raft.HasExistingState(logs, logs, snapshots)
 	if err != nil {
 		return false, fmt.Errorf("inspect metadata log: %w", err)
@@ -76,20 +86,21 @@ func (r *Raft) prepare(logs *guardedStore, snapshots raft.SnapshotStore, t raft.
 // join founds the cluster together with others or catches up with it, and then
 // lets this member vote.
 func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *gate) error {
-	exists, err := r.clusterExists(ctx)
+	known, err := r.clusterExists(ctx)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // not a failure of this member
 	}
 	if err != nil {
 		return err
 	}
-	if exists {
+	close(r.admitted)
+	if known.cluster {
 		r.o.Logger.Info("catching up with the metadata log before voting")
 		if !catchUp(ctx, m, logs) {
 			return nil
 		}
-	} else if err := m.BootstrapCluster(configuration(r.o.Peers)).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
-		return fmt.Errorf("found metadata log: %w", err)
+	} else if err := r.found(m, known.first); err != nil {
+		return err
 	}
 	if err := r.o.FS.Remove(r.joiningFile()); err != nil {
 		return fmt.Errorf("join metadata log: %w", err)
@@ -98,13 +109,34 @@ func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *ga
 		return fmt.Errorf("join metadata log: %w", err)
 	}
 	g.open.Store(true)
-	r.o.Logger.Info("voting on the metadata log", slog.Bool("founded", !exists))
+	r.o.Logger.Info("voting on the metadata log", slog.Bool("founded", !known.cluster))
 	return nil
+}
+
+// found founds the log. The first of those that found it may call an election
+// before the others would: if all did, none might get a majority.
+func (r *Raft) found(m *raft.Raft, first bool) error {
+	if !first {
+		if err := r.endHurry(m); err != nil {
+			return err
+		}
+	}
+	err := m.BootstrapCluster(configuration(r.o.Peers)).Error()
+	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		return fmt.Errorf("found metadata log: %w", err)
+	}
+	return nil
+}
+
+// outset is what a member without a log found out about the others.
+type outset struct {
+	cluster bool // there is one
+	first   bool // of the voters that answer, this one has the lowest id
 }
 
 // clusterExists asks until the answer is certain or ctx ends. It fails if
 // another process has this member's id and address.
-func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
+func (r *Raft) clusterExists(ctx context.Context) (outset, error) {
 	voters := Voters(r.o.Peers)
 	said := map[cluster.BrokerID]string{} // refusals that were logged
 	var taken time.Time                   // since when another process answers for this one
@@ -112,28 +144,23 @@ func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 	for round := 0; ; round++ {
 		answers := r.probe(ctx)
 		r.report(answers, said)
-		newborn := 0
-		for _, a := range answers {
-			if a.err != nil {
-				continue
-			}
-			if a.hello.ClusterID != "" {
-				return true, nil
-			}
-			if slices.Contains(voters, a.from) {
-				newborn++
-			}
-		}
+		newborn := newborns(answers, voters)
 		self := answers[slices.IndexFunc(answers, func(a answer) bool { return a.from == r.o.Self })]
+		refused := errors.Is(self.err, peer.ErrRefused)
 		switch {
-		case self.err == nil && newborn > len(voters)/2:
-			return false, ctx.Err()
-		case !errors.Is(self.err, peer.ErrRefused):
+		case !refused:
 			taken = time.Time{}
 		case taken.IsZero():
 			taken = time.Now()
 		case time.Since(taken) > duplicatePatience:
-			return false, fmt.Errorf("%w: %w", ErrNotAtAddress, self.err)
+			return outset{}, fmt.Errorf("%w: %w", ErrNotAtAddress, self.err)
+		}
+		switch {
+		case refused:
+		case slices.ContainsFunc(answers, func(a answer) bool { return a.hello.ClusterID != "" }):
+			return outset{cluster: true}, nil
+		case self.err == nil && len(newborn) > len(voters)/2:
+			return outset{first: r.o.Self == slices.Min(newborn)}, nil
 		}
 		if round == 0 {
 			r.o.Logger.Info("waiting for a majority of the voters", slog.Int("voters", len(voters)))
@@ -143,7 +170,7 @@ func (r *Raft) clusterExists(ctx context.Context) (bool, error) {
 			r.explain(answers)
 		}
 		if !sleep(ctx, probePause) {
-			return false, ctx.Err()
+			return outset{}, ctx.Err()
 		}
 	}
 }
@@ -153,6 +180,17 @@ type answer struct {
 	from  cluster.BrokerID
 	hello peer.Hello
 	err   error
+}
+
+// newborns are the voters that answer and know no cluster.
+func newborns(answers []answer, voters []cluster.BrokerID) []cluster.BrokerID {
+	var ids []cluster.BrokerID
+	for _, a := range answers {
+		if a.err == nil && a.hello.ClusterID == "" && slices.Contains(voters, a.from) {
+			ids = append(ids, a.from)
+		}
+	}
+	return ids
 }
 
 // probe asks all brokers at once which cluster they belong to.

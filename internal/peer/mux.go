@@ -77,13 +77,14 @@ type Mux struct {
 	o        Options
 	brokers  string // Options.Brokers as a preamble has them
 	mu       sync.Mutex
-	handlers map[Kind]Handler  // guarded by mu
-	conns    map[net.Conn]bool // guarded by mu; being served
+	handlers map[Kind]Handler     // guarded by mu
+	conns    map[net.Conn]bool    // guarded by mu; being served
+	refusals map[string]time.Time // guarded by mu; when each was logged
 }
 
 // NewMux returns a Mux without handlers.
 func NewMux(o Options) *Mux {
-	return &Mux{o: o.withDefaults(), brokers: listed(o.Brokers), handlers: map[Kind]Handler{}, conns: map[net.Conn]bool{}}
+	return &Mux{o: o.withDefaults(), brokers: listed(o.Brokers), handlers: map[Kind]Handler{}, conns: map[net.Conn]bool{}, refusals: map[string]time.Time{}}
 }
 
 // Handle registers the handler of a kind. Callers of a kind that has none are
@@ -176,14 +177,41 @@ func (m *Mux) serveConn(ctx context.Context, conn net.Conn) {
 	defer m.untrack(conn)
 	remote, handler, err := m.answer(ctx, conn, full)
 	if err != nil {
-		level := slog.LevelInfo
-		if errors.Is(err, io.EOF) {
-			level = slog.LevelDebug // it only wanted to know whether somebody listens
-		}
-		m.o.Logger.LogAttrs(ctx, level, "refused a peer", slog.String("remote", conn.RemoteAddr().String()), slog.String("error", err.Error()))
+		m.logRefusal(ctx, conn, err)
 		return
 	}
 	handler(ctx, remote, conn)
+}
+
+// repeatRefusal is how long the same refusal is not logged again: who is refused
+// calls again, many times a second.
+const repeatRefusal = 10 * time.Second
+
+// maxRefusals bounds the refusals that are remembered.
+const maxRefusals = 64
+
+func (m *Mux) logRefusal(ctx context.Context, conn net.Conn, err error) {
+	level := slog.LevelInfo
+	if errors.Is(err, io.EOF) {
+		level = slog.LevelDebug // it only wanted to know whether somebody listens
+	}
+	reason := err.Error()
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		reason = refused.Reason // without the port, which is another one each time
+	}
+	m.mu.Lock()
+	last, now := m.refusals[reason], time.Now()
+	news := last.IsZero() || now.Sub(last) > repeatRefusal
+	if len(m.refusals) >= maxRefusals {
+		clear(m.refusals)
+	}
+	if news {
+		m.refusals[reason] = now
+	}
+	m.mu.Unlock()
+	if news {
+		m.o.Logger.LogAttrs(ctx, level, "refused a peer", slog.String("remote", conn.RemoteAddr().String()), slog.String("error", reason))
+	}
 }
 
 // answer exchanges preambles with a caller and finds its handler.

@@ -66,11 +66,11 @@ func awaitListening(t *testing.T, c *devcluster.Cluster, i int) time.Time {
 
 // newClient returns a client that waits for nothing: what it measures is the
 // cluster.
-func newClient(t *testing.T, c *devcluster.Cluster) *kgo.Client {
+func newClient(t *testing.T, bootstrap []string) *kgo.Client {
 	t.Helper()
 	const pause = 20 * time.Millisecond
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(c.Bootstrap()...),
+		kgo.SeedBrokers(bootstrap...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.MetadataMinAge(pause),

@@ -39,7 +39,7 @@ func startInOrder(t *testing.T, order []int, delays []time.Duration) {
 	t.Helper()
 	t.Logf("-startup.seed %d: pauses %v", *seed, delays)
 	c := prepare(t, len(order))
-	client := newClient(t, c)
+	client := newClient(t, c.Bootstrap())
 	enough := len(order)/2 + 1
 	for n, i := range order {
 		launch(t, c, i)

@@ -47,7 +47,7 @@ func TestRestartsWhileStarting(t *testing.T) {
 			t.Parallel()
 			t.Logf("-startup.seed %d: %v", *seed, events)
 			c := prepare(t, 3)
-			client := newClient(t, c)
+			client := newClient(t, c.Bootstrap())
 			play(t, c, events)
 			var last time.Time
 			for i := range c.Brokers() {
