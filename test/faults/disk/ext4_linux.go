@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -180,11 +179,4 @@ func (d *Ext4) close() error {
 		err = errors.Join(err, detach(d.work.mountPoint()))
 	}
 	return errors.Join(err, d.image.Close())
-}
-
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
