@@ -61,6 +61,19 @@ func (h *History) Add(op Op) int64 {
 	return h.count - 1
 }
 
+// Fault does something to the cluster and takes down when, to which node
+// (Unknown if to none or several), and whether it could be done.
+func (h *History) Fault(node int32, what string, inject func() error) error {
+	op := Op{Kind: Fault, Outcome: OK, Partition: Unknown, Offset: Unknown, LeaderEpoch: Unknown, Node: node, Error: what, Start: h.Now()}
+	err := inject()
+	op.End = h.Now()
+	if err != nil {
+		op.Outcome, op.Error = Info, what+": "+err.Error()
+	}
+	h.Add(op)
+	return err
+}
+
 // Len is the number of operations.
 func (h *History) Len() int64 {
 	h.mu.Lock()
