@@ -182,8 +182,10 @@ func TestKilledTest(t *testing.T) {
 	if os.Getenv(helperVariable) == "killed" {
 		ext4 := NewExt4(t, Ext4Options{Bytes: 32 << 20})
 		must(t, ext4.Slow(1<<20))
+		faulty := NewFaulty(t, FaultyOptions{})
+		must(t, exec.Command("sleep", "5").Start()) // it must not keep a disk alive
 		_, err := fmt.Println("mounted", ext4.device.number,
-			ext4.work.dir, NewTmpfs(t, 1<<20).work.dir, NewFaulty(t, FaultyOptions{}).work.dir)
+			ext4.work.dir, NewTmpfs(t, 1<<20).work.dir, faulty.work.dir)
 		must(t, err)
 		must(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	}
@@ -209,6 +211,10 @@ func TestKilledTest(t *testing.T) {
 	}
 	if left != len(dirs) {
 		t.Errorf("the killed test left %d mounts, want all %d", left, len(dirs))
+	}
+	start := time.Now()
+	if _, err := os.ReadDir(filepath.Join(dirs[2], "mnt")); !errors.Is(err, syscall.ENOTCONN) || time.Since(start) > 3*time.Second {
+		t.Errorf("a disk that nobody serves any more: %v after %v, want ENOTCONN", err, time.Since(start))
 	}
 	NewTmpfs(t, 1<<20)
 	for _, dir := range dirs {

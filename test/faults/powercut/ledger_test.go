@@ -5,6 +5,7 @@ package powercut
 import (
 	"fmt"
 	"slices"
+	"testing"
 )
 
 // ledger is what the parent knows of one topic: what was acknowledged to it.
@@ -73,4 +74,34 @@ func (l *ledger) acknowledge(life uint64, from, acked [partitions]int64) (record
 		}
 	}
 	return records
+}
+
+func TestLedger(t *testing.T) {
+	for name, tc := range map[string]struct {
+		found []run
+		lost  int64
+		wrong int
+	}{
+		"all":                  {[]run{{1, 0, 12}, {3, 12, 20}}, 0, 0},
+		"more than was acked":  {[]run{{1, 0, 12}, {3, 12, 25}}, 0, 0},
+		"the end is lost":      {[]run{{1, 0, 12}, {3, 12, 17}}, 3, 1},
+		"one life is lost":     {[]run{{1, 0, 12}}, 8, 1},
+		"overwritten":          {[]run{{1, 0, 8}, {3, 8, 20}}, 2, 1},
+		"a gap":                {[]run{{1, 0, 12}, {3, 13, 20}}, 1, 2},
+		"an older life behind": {[]run{{1, 0, 12}, {3, 12, 20}, {2, 20, 21}}, 0, 1},
+		"nothing":              {nil, 18, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l ledger
+			// Life 1 wrote two more records than it was told of, life 2 none that stayed.
+			if n := l.acknowledge(1, [partitions]int64{}, [partitions]int64{1: 10}); n != 10 {
+				t.Fatalf("acknowledged %d records", n)
+			}
+			l.acknowledge(3, [partitions]int64{1: 12}, [partitions]int64{1: 20})
+			lost, violations := l.found([partitions][]run{1: tc.found})
+			if lost != tc.lost || len(violations) != tc.wrong {
+				t.Errorf("%d lost, %q; want %d and %d violations", lost, violations, tc.lost, tc.wrong)
+			}
+		})
+	}
 }
