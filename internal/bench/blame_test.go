@@ -62,7 +62,7 @@ func TestStagesBlameTheSlowFollower(t *testing.T) {
 			c, target := realCluster(t)
 			tt.harm(c)
 			report, err := Run(t.Context(), Config{
-				Target: target, Arms: []Arm{AcksAll, AcksLeader}, Rate: 300, Duration: 2 * time.Second, Warmup: 200 * time.Millisecond,
+				Target: target, Arms: []Arm{AcksAll, AcksLeader}, Rate: 300, Duration: 2 * time.Second, Warmup: 200 * time.Millisecond, WarmupMax: 200 * time.Millisecond,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -159,11 +159,17 @@ type Config struct {
 	// The default is 10 s.
 	Duration time.Duration
 
-	// Warmup is the time before it, shared evenly by the arms, whose records
-	// are sent and verified but not measured. Negative means none.
+	// Warmup is the least time before it, shared evenly by the arms, whose
+	// records are sent and verified but not measured. It goes on until the median
+	// ack times of every arm have settled. Negative means none.
 	//
 	// The default is 3 s.
 	Warmup time.Duration
+
+	// WarmupMax is when it ends, settled or not.
+	//
+	// The default is 60 s, or Warmup if that is more.
+	WarmupMax time.Duration
 
 	// Block is the longest turn an arm has before the next arm's.
 	//
@@ -208,6 +214,10 @@ func (c Config) withDefaults() Config {
 	if c.Warmup == 0 {
 		c.Warmup = 3 * time.Second
 	}
+	if c.WarmupMax == 0 {
+		c.WarmupMax = time.Minute
+	}
+	c.WarmupMax = max(c.WarmupMax, c.Warmup)
 	if c.Block == 0 {
 		c.Block = 5 * time.Second
 	}
@@ -230,7 +240,7 @@ func (c Config) validate() error {
 		return fmt.Errorf("%w: concurrency %d", ErrConfig, c.Concurrency)
 	case c.MaxBuffered < 0:
 		return fmt.Errorf("%w: %d buffered records", ErrConfig, c.MaxBuffered)
-	case !c.ClosedLoop && c.Rate*(c.Duration+max(c.Warmup, 0)).Seconds() > maxRecords:
+	case !c.ClosedLoop && c.Rate*(c.Duration+max(c.WarmupMax, 0)).Seconds() > maxRecords:
 		return fmt.Errorf("%w: %v records/s for %s: more than the %d records that one run keeps track of", ErrConfig, c.Rate, c.Duration, maxRecords)
 	}
 	for _, arm := range c.Arms {

@@ -37,7 +37,7 @@ func TestOpenLoopShowsTheStallThatAClosedLoopHides(t *testing.T) {
 	cluster, target := fakeCluster(t, 1)
 	stall(cluster)
 	target.Partitions = 1
-	c := Config{Target: target, Arms: []Arm{AcksAll}, Rate: 500, Duration: stallEvery, Warmup: 100 * time.Millisecond}
+	c := Config{Target: target, Arms: []Arm{AcksAll}, Rate: 500, Duration: stallEvery, Warmup: 100 * time.Millisecond, WarmupMax: 100 * time.Millisecond}
 
 	c.ClosedLoop = true
 	closed, err := Run(t.Context(), c)

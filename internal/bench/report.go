@@ -53,7 +53,8 @@ type Settings struct {
 	Seed              *string  `json:"seed"`            // nil where nothing is random
 	Concurrency       *int     `json:"concurrency"`     // nil in an open loop
 	DurationMillis    int64    `json:"duration_ms"`
-	WarmupMillis      int64    `json:"warmup_ms"`
+	WarmupMillis      int64    `json:"warmup_ms"`     // at least
+	WarmupMaxMillis   int64    `json:"warmup_max_ms"` // at most, for what does not settle
 	BlockMillis       int64    `json:"block_ms"`
 	BlocksPerArm      int      `json:"blocks_per_arm"`
 	RecordBytes       int      `json:"record_bytes"`
@@ -105,14 +106,6 @@ type BlockReport struct {
 	P50         *float64 `json:"p50_us"`
 	P99         *float64 `json:"p99_us"`
 	Max         *float64 `json:"max_us"`
-}
-
-// WarmupReport is the load before the measurement.
-type WarmupReport struct {
-	Millis       int64            `json:"ms"`
-	Records      int64            `json:"records"`
-	Errors       int64            `json:"errors"`
-	ErrorsByCode map[string]int64 `json:"errors_by_code"`
 }
 
 // Generator says whether the load was the one asked for.

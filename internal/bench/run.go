@@ -68,9 +68,8 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 		t.warn("closed loop: a stall of the cluster slows the load down and is hidden from these quantiles (coordinated omission)")
 	}
 	explain := t.newExplainer(ctx, c, lanes)
-	warmup := c.turns(c.Warmup)
-	m.enter(PhaseWarmup, warmup.total(c))
-	report.Warmup = warmUp(ctx, lanes, c, warmup, m)
+	m.enter(PhaseWarmup, max(c.Warmup, 0))
+	report.Warmup = warmUp(ctx, lanes, c, m)
 
 	turns := c.turns(c.Duration)
 	report.Started = time.Now().UTC()
@@ -84,6 +83,9 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	closeLanes(lanes)
 
 	report.judge(lanes, c)
+	if why := report.Warmup.warning(c.WarmupMax); why != "" && ctx.Err() == nil {
+		t.warn("%s", why)
+	}
 	report.Verification, report.Interrupted = t.conclude(ctx, m, &report.Environment, beside)
 	report.Warnings = append(report.Warnings, t.warnings...)
 	return report, nil
@@ -114,21 +116,6 @@ func eachTurn(ctx context.Context, lanes []*lane, p plan, fn func(*lane)) {
 			}
 			fn(l)
 		}
-	}
-}
-
-func warmUp(ctx context.Context, lanes []*lane, c Config, p plan, m *monitor) WarmupReport {
-	total := newRecorder()
-	began := time.Now()
-	eachTurn(ctx, lanes, p, func(l *lane) {
-		recorders, _ := l.run(ctx, p.block, c.Concurrency, m)
-		for _, rec := range recorders {
-			total.merge(rec)
-		}
-	})
-	t := total.tally()
-	return WarmupReport{
-		Millis: time.Since(began).Milliseconds(), Records: t.Offered, Errors: t.Failed, ErrorsByCode: total.failures(),
 	}
 }
 
@@ -178,7 +165,7 @@ func (r *Report) judge(lanes []*lane, c Config) {
 func (c Config) settings() Settings {
 	p := c.turns(c.Duration)
 	s := Settings{
-		DurationMillis: c.Duration.Milliseconds(), WarmupMillis: max(c.Warmup, 0).Milliseconds(),
+		DurationMillis: c.Duration.Milliseconds(), WarmupMillis: max(c.Warmup, 0).Milliseconds(), WarmupMaxMillis: max(c.WarmupMax, 0).Milliseconds(),
 		BlockMillis: p.block.Milliseconds(), BlocksPerArm: p.blocks,
 		RecordBytes: c.RecordBytes, Producers: c.Producers, Compression: "none",
 		InflightPerBroker: maxInflight, Partitioner: "round-robin",

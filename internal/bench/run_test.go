@@ -28,7 +28,7 @@ func fakeCluster(t *testing.T, brokers int, opts ...kfake.Opt) (*kfake.Cluster, 
 
 // quick is a configuration that a unit test can wait for.
 func quick(target Target) Config {
-	return Config{Target: target, Rate: 500, Duration: 320 * time.Millisecond, Warmup: 80 * time.Millisecond}
+	return Config{Target: target, Rate: 500, Duration: 320 * time.Millisecond, Warmup: 80 * time.Millisecond, WarmupMax: 80 * time.Millisecond}
 }
 
 func topicsOf(t *testing.T, target Target) []string {

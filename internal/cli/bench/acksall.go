@@ -21,6 +21,7 @@ type acksAllOptions struct {
 	seed        uint64
 	duration    time.Duration
 	warmup      time.Duration
+	warmupMax   time.Duration
 	block       time.Duration
 	closedLoop  bool
 	concurrency int
@@ -56,7 +57,9 @@ time, so their means do as well. After the append, the time until the commit is
 was. Clusters without traces get the client's part, and acks=all less acks=1 as
 an estimate of what replication costs.
 
---duration is shared evenly by the arms, which take turns in short blocks. A
+--duration is shared evenly by the arms, which take turns in short blocks. The
+warm-up before it goes on until, for every arm with acks, the medians of three
+turns in a row agree to a quarter; how long that took is in the report. A
 run whose generator was late at p99 by more than 1 ms and a tenth of the p99 it
 measured is INVALID. A quantile with less than one sample beyond it is shown as
 "-": ten thousand records make a p99.99.
@@ -82,7 +85,8 @@ verification fails.`,
 	fs.StringVar(&o.acks, "acks", "all,1,0", "settings to compare, any of `all,1,0,all+idempotent`")
 	fs.Var(&o.rate, "rate", "`RECORDS` per second that each arm offers, such as 1000, 20k")
 	fs.DurationVar(&o.duration, "duration", 10*time.Second, "measured `DURATION`, shared by the arms")
-	fs.DurationVar(&o.warmup, "warmup", 3*time.Second, "`DURATION` of load before it that is not measured, shared by the arms")
+	fs.DurationVar(&o.warmup, "warmup", 3*time.Second, "least `DURATION` of load before it that is not measured, shared by the arms; 0 for none")
+	fs.DurationVar(&o.warmupMax, "warmup-max", time.Minute, "`DURATION` at which the warm-up ends that has not settled")
 	fs.StringVar(&o.arrival, "arrival", string(engine.Uniform), "`PROCESS` that spaces the records: uniform or poisson")
 	fs.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that makes poisson arrivals repeatable (default random)")
 	o.bind(fs)
@@ -128,7 +132,7 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 	}
 	return engine.Config{
 		Arms: arms, Rate: float64(o.rate), Arrival: arrival, Seed: o.seed,
-		Duration: o.duration, Warmup: warmup, Block: o.block,
+		Duration: o.duration, Warmup: warmup, WarmupMax: o.warmupMax, Block: o.block,
 		ClosedLoop: o.closedLoop, Concurrency: o.concurrency, MaxBuffered: o.maxBuffered,
 		SkipTraces: skipTraces, TraceAddrs: addrs,
 	}, claims, nil

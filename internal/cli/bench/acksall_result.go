@@ -58,8 +58,7 @@ func acksAllHead(r *engine.Report) []string {
 		"topic      " + topicLine(r.Environment.Topic),
 		fmt.Sprintf("load       %s, %s records", load, out.FormatBytes(int64(s.RecordBytes))),
 		fmt.Sprintf("client     no linger, no compression, %d in flight per broker, idempotence and retries off (on in all+idempotent)", s.InflightPerBroker),
-		fmt.Sprintf("turns      %d of %s for each arm, after %s of warm-up (%s records, not measured)",
-			s.BlocksPerArm, duration(s.BlockMillis), duration(s.WarmupMillis), group(r.Warmup.Records)),
+		fmt.Sprintf("turns      %d of %s for each arm, after %s", s.BlocksPerArm, duration(s.BlockMillis), warmupWords(r.Warmup)),
 		"generator  " + generatorLine(r),
 	}
 	if share := r.Environment.ISR.FullShare; share != nil {
@@ -69,6 +68,18 @@ func acksAllHead(r *engine.Report) []string {
 		head = append(head, "INTERRUPTED: this is what there was until then")
 	}
 	return append(head, "")
+}
+
+func warmupWords(w engine.WarmupReport) string {
+	if w.Converged == nil {
+		return "no warm-up"
+	}
+	state := "settled"
+	if !*w.Converged {
+		state = "NOT SETTLED"
+	}
+	took := (time.Duration(w.Millis) * time.Millisecond).Round(100 * time.Millisecond)
+	return fmt.Sprintf("%s of warm-up (%s; %s records, not measured)", took, state, group(w.Records))
 }
 
 func topicLine(t engine.TopicEnvironment) string {
@@ -161,7 +172,8 @@ func armRow(arm engine.ArmReport) []out.Cell {
 }
 
 func acksAllFooter(r *engine.Report) []string {
-	footer := append(stageLines(r.Stages, r.StagesNotes), "", "integrity  "+verdict(r.Verification))
+	footer := append(hiddenLines(r), stageLines(r.Stages, r.StagesNotes)...)
+	footer = append(footer, "", "integrity  "+verdict(r.Verification))
 	for _, p := range problems(r.Verification) {
 		footer = append(footer, "           "+p)
 	}
@@ -173,6 +185,24 @@ func acksAllFooter(r *engine.Report) []string {
 		footer = append(footer, fmt.Sprintf("assert     %s %s (%s)", a.Text, word, a.Detail))
 	}
 	return footer
+}
+
+// hiddenLines say what a benchmark would not have shown that counts from when it
+// sent a record, and not from when the record was due.
+func hiddenLines(r *engine.Report) []string {
+	var lines []string
+	for _, arm := range r.Arms {
+		due, sent := arm.Response.P99, arm.Service.P99
+		if r.Load == engine.LoadClosed || !arm.Acks.Acknowledged() || due == nil || sent == nil || *due-*sent < *due/5 {
+			continue
+		}
+		hidden := *due - *sent
+		lines = append(lines, fmt.Sprintf("hidden     %s of the p99 of acks=%s, if latency counted from the send (coordinated omission)", optMicros(&hidden).Text, arm.Acks))
+	}
+	if len(lines) > 0 {
+		lines = append([]string{""}, lines...)
+	}
+	return lines
 }
 
 // armFailures lists failed records by arm and error.

@@ -53,7 +53,7 @@ func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return cluster
 }
 
-const quick = "acks-all --rate 500 --duration 300ms --warmup 50ms "
+const quick = "acks-all --rate 500 --duration 300ms --warmup 50ms --warmup-max 50ms "
 
 func TestExitStatuses(t *testing.T) {
 	t.Parallel()

@@ -57,15 +57,17 @@ func sampleReport() *engine.Report {
 	}
 	partition := engine.PartitionState{Partition: 0, Leader: 1, Replicas: []int32{1, 2, 3}, ISR: []int32{1, 2, 3}}
 	lost := engine.Counts{Acked: 6660, ReadBack: 9992, Lost: 1, UnackedPresent: 3333, UnackedMissing: 6}
+	all := arm(engine.AcksAll, engine.LatencyOfAck, 1920, of(int64(3327)), map[string]int64{"NOT_ENOUGH_REPLICAS": 4, engine.FailureShed: 2})
+	all.Service.P99 = of(2350.0) // a stall: most of the records that it held up were not sent yet
 	return &engine.Report{
 		Load: engine.LoadOpen, Started: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		Settings: engine.Settings{
-			RatePerSecond: of(1000.0), Arrival: of(engine.Uniform), DurationMillis: 10_000, WarmupMillis: 3000,
+			RatePerSecond: of(1000.0), Arrival: of(engine.Uniform), DurationMillis: 10_000, WarmupMillis: 3000, WarmupMaxMillis: 60_000,
 			BlockMillis: 833, BlocksPerArm: 4, RecordBytes: 1024, Producers: 1, Compression: "none",
 			InflightPerBroker: 5, Partitioner: "round-robin", Attempts: "1; all+idempotent retries", MaxBuffered: 10_000, AckTimeoutMillis: 10_000,
 		},
 		Arms: []engine.ArmReport{
-			arm(engine.AcksAll, engine.LatencyOfAck, 1920, of(int64(3327)), map[string]int64{"NOT_ENOUGH_REPLICAS": 4, engine.FailureShed: 2}),
+			all,
 			arm(engine.AcksLeader, engine.LatencyOfAck, 880, of(int64(3333)), map[string]int64{}),
 			arm(engine.AcksNone, engine.LatencyOfSend, 40, nil, map[string]int64{}),
 		},
@@ -73,7 +75,7 @@ func sampleReport() *engine.Report {
 			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
 		}},
 		Stages: sampleStages(), StagesNotes: []string{},
-		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}},
+		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}, Converged: of(true), WindowMillis: 250, Windows: []engine.WarmupWindow{{Acks: engine.AcksAll, Records: 250, P50: of(2100.5)}}},
 		Generator: engine.Generator{Pacing: of(engine.PacingRealtime), LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
 		Verification: &engine.Verification{
 			Counts: lost, Complete: true, Arms: map[string]engine.Counts{"all": lost},
@@ -160,6 +162,7 @@ func TestResultsAreGolden(t *testing.T) {
 	interrupted.Interrupted, interrupted.Load, interrupted.Verification = true, engine.LoadClosed, nil
 	interrupted.Settings.RatePerSecond, interrupted.Settings.Arrival, interrupted.Settings.Concurrency = nil, nil, of(16)
 	invalid := sampleReport()
+	invalid.Warmup.Converged = of(false)
 	invalid.Generator.Valid, invalid.Generator.Reason = false, of("acks=all: the generator was late by 3ms at p99; at most 1ms would do")
 	invalid.Verification.Complete, invalid.Verification.Lost, invalid.Verification.Unverified = false, 0, 1
 	invalid.Verification.Reason = "partition 3: the broker returns nothing more"
