@@ -60,11 +60,11 @@ func (s *hangingStore) SetUint64(key []byte, val uint64) error {
 
 // hangingQuorum starts three members whose disks can hang. stuck is told of those
 // that give up.
-func hangingQuorum(t *testing.T, stuck func(id cluster.BrokerID, err error)) (*quorum, map[cluster.BrokerID]*hangingStore) {
+func hangingQuorum(t *testing.T, stuck func(id cluster.BrokerID, err error)) (q *quorum, stores map[cluster.BrokerID]*hangingStore, end func()) {
 	t.Helper()
-	stores := map[cluster.BrokerID]*hangingStore{}
+	stores = map[cluster.BrokerID]*hangingStore{}
 	var mu sync.Mutex
-	q := newQuorum(t, 3, func(o *Options) {
+	q = newQuorum(t, 3, func(o *Options) {
 		self := o.Self
 		o.storeForTesting = func(s store) store {
 			mu.Lock()
@@ -75,7 +75,12 @@ func hangingQuorum(t *testing.T, stuck func(id cluster.BrokerID, err error)) (*q
 		o.OnStuck = func(err error) { stuck(self, err) }
 	})
 	q.start(1, 2, 3)
-	return q, stores
+	return q, stores, func() {
+		for _, s := range stores {
+			s.thaw() // or a failed test would wait for ever
+		}
+		q.close()
+	}
 }
 
 // TestALeaderWhoseDiskHangsIsReplaced: its write hangs for less than the time
@@ -83,8 +88,8 @@ func hangingQuorum(t *testing.T, stuck func(id cluster.BrokerID, err error)) (*q
 func TestALeaderWhoseDiskHangsIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, stores := hangingQuorum(t, func(id cluster.BrokerID, err error) { t.Errorf("broker %d: %v", id, err) })
-		defer q.close()
+		q, stores, end := hangingQuorum(t, func(id cluster.BrokerID, err error) { t.Errorf("broker %d: %v", id, err) })
+		defer end()
 		old := q.leader(1, 2, 3)
 		register(t, old, 7)
 		stores[old.id].freeze()
@@ -119,8 +124,8 @@ func TestALeaderWhoseDiskHangsResigns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		gaveUp := make(chan cluster.BrokerID, 3)
-		q, stores := hangingQuorum(t, func(id cluster.BrokerID, _ error) { gaveUp <- id })
-		defer q.close()
+		q, stores, end := hangingQuorum(t, func(id cluster.BrokerID, _ error) { gaveUp <- id })
+		defer end()
 		old := q.leader(1, 2, 3)
 		register(t, old, 7)
 		synctest.Wait()
