@@ -32,7 +32,7 @@ var onlyIn = []place{
 	{prefix: "github.com/twmb/franz-go", packages: "admin bench cli/... test/faults/load", tests: "..."},
 	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench test/faults/load wire", tests: "..."},
 	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
-	{prefix: "golang.org/x/sys", packages: "test/faults/disk"},
+	{prefix: "golang.org/x/sys", packages: "test/faults/disk test/faults/host"},
 	{prefix: "golang.org/x/term", packages: "cli/..."},
 }
 

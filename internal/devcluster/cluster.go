@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,8 +36,23 @@ type Options struct {
 	// The default is a new temporary directory, which Close removes.
 	Dir string
 
-	// Args are more arguments for every "server start".
+	// Layout says where the brokers are, with addresses that are not loopback
+	// ones; without places for data and log those are in Dir. It replaces
+	// Brokers, and is not written down.
+	//
+	// The default is free ports of this machine.
+	Layout []Broker
+
+	// Args are more arguments for every "server start". A flag among them,
+	// followed by its value, takes the place of the one that the cluster would
+	// give.
 	Args []string
+
+	// Command makes the command that becomes a broker, for whoever starts them
+	// in a place of their own.
+	//
+	// The default is Binary with the arguments.
+	Command func(b Broker, args []string) (*exec.Cmd, error)
 
 	// ReadyTimeout bounds the start of a broker.
 	//
@@ -57,6 +73,15 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("find the running executable: %w", err)
 		}
 		o.Binary = binary
+	}
+	if o.Command == nil {
+		o.Command = func(_ Broker, args []string) (*exec.Cmd, error) {
+			// The process outlives any context: it is ended by stop and kill alone.
+			return exec.Command(o.Binary, args...), nil //nolint:noctx // see above
+		}
+	}
+	if o.Layout != nil {
+		o.Brokers = len(o.Layout)
 	}
 	if o.Brokers == 0 {
 		o.Brokers = 3
@@ -173,6 +198,10 @@ func (c *Cluster) arrange(ctx context.Context) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	if c.options.Layout != nil {
+		c.layout = givenLayout(c.dir, c.options.Layout)
+		return nil
+	}
 	if c.layout, err = readLayout(c.dir); err != nil || len(c.layout) > 0 {
 		return err
 	}
@@ -210,7 +239,11 @@ func (c *Cluster) Launch(i int, args ...string) error {
 	if c.processes[i] != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, ErrRunning)
 	}
-	p, err := startProcess(c.options.Binary, replace(c.arguments(i), args), c.layout[i].Log)
+	cmd, err := c.options.Command(c.layout[i], replace(c.arguments(i), args))
+	if err != nil {
+		return fmt.Errorf("broker %d: %w", c.layout[i].ID, err)
+	}
+	p, err := startProcess(cmd, c.layout[i].Log)
 	if err != nil {
 		return fmt.Errorf("broker %d: %w", c.layout[i].ID, err)
 	}
@@ -233,7 +266,7 @@ func (c *Cluster) arguments(i int) []string {
 		}
 		args = append(args, "--peers", strings.Join(peers, ","))
 	}
-	return append(args, c.options.Args...)
+	return replace(args, c.options.Args)
 }
 
 // replace appends arguments, without the flags of before that they set anew.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -208,5 +209,50 @@ func TestATakenPortIsTriedElsewhere(t *testing.T) {
 	}
 	if _, err := Start(t.Context(), Options{Dir: dir}); !errors.Is(err, ErrPortTaken) {
 		t.Errorf("got %v, want ErrPortTaken", err)
+	}
+}
+
+// TestAGivenLayoutAndCommandAreUsed is how brokers are started elsewhere than
+// on this machine's loopback.
+func TestAGivenLayoutAndCommandAreUsed(t *testing.T) {
+	var ports Ports
+	defer ports.Close()
+	layout := make([]Broker, 2)
+	for i := range layout {
+		layout[i] = Broker{ID: 7 + i, DataDir: t.TempDir()}
+		for _, address := range []*string{&layout[i].Address, &layout[i].Peer, &layout[i].HTTP} {
+			var err error
+			if *address, err = ports.Address(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var started []int
+	c := mustStart(t, Options{
+		Dir: t.TempDir(), Layout: layout, Args: []string{"--data-dir", "elsewhere"},
+		Command: func(b Broker, args []string) (*exec.Cmd, error) {
+			started = append(started, b.ID)
+			if given := slices.Index(args, "--data-dir"); args[given+1] != "elsewhere" {
+				t.Errorf("--data-dir %s, want that of Args in the place of the layout's", args[given+1])
+			}
+			return exec.Command(os.Args[0], args...), nil
+		},
+	})
+	if !slices.Equal(started, []int{7, 8}) || !listens(layout[0].Address) || !listens(layout[1].Address) {
+		t.Errorf("started %v at %v, want those of %+v", started, c.Bootstrap(), layout)
+	}
+	if err := c.Pause(0); err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.FindProcess(c.Brokers()[0].PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	state, err := c.Wait(t.Context(), 0)
+	if err != nil || state.Exited() || state.String() != "signal: killed" {
+		t.Errorf("it ended with %v, %v; want signal: killed", state, err)
 	}
 }

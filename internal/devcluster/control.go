@@ -62,6 +62,20 @@ func (c *Cluster) Exited(i int) <-chan struct{} {
 	return p.done
 }
 
+// Wait waits until a broker ends by itself, and returns how it did.
+func (c *Cluster) Wait(ctx context.Context, i int) (*os.ProcessState, error) {
+	p, err := c.running(i)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("broker %d: %w", c.layout[i].ID, context.Cause(ctx))
+	}
+}
+
 // Kill ends a broker as a crash would (SIGKILL), and returns once it is gone.
 func (c *Cluster) Kill(i int) error {
 	return c.end(i, func(p *process) error { return p.kill() })

@@ -1,6 +1,7 @@
 package devcluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // layoutFile remembers the ports of a cluster: brokers know each other by them.
@@ -67,4 +69,16 @@ func newLayout(ctx context.Context, dir string, brokers int, ports *Ports) ([]Br
 func (b *Broker) place(dir string) {
 	b.DataDir = filepath.Join(dir, fmt.Sprintf("broker-%d", b.ID))
 	b.Log = filepath.Join(dir, fmt.Sprintf("broker-%d.log", b.ID))
+}
+
+// givenLayout completes a layout that was given.
+func givenLayout(dir string, given []Broker) []Broker {
+	layout := slices.Clone(given)
+	for i := range layout {
+		complete := layout[i]
+		complete.place(dir)
+		layout[i].DataDir = cmp.Or(layout[i].DataDir, complete.DataDir)
+		layout[i].Log = cmp.Or(layout[i].Log, complete.Log)
+	}
+	return layout
 }

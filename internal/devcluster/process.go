@@ -22,22 +22,20 @@ type process struct {
 	waitErr error // written before done is closed
 }
 
-// startProcess runs the executable with its log appended to a file. The
-// goroutine that it starts ends with the process; stop and kill wait for it.
-func startProcess(binary string, args []string, logPath string) (*process, error) {
+// startProcess runs the command with its log appended to a file. The goroutine
+// that it starts ends with the process; stop and kill wait for it.
+func startProcess(cmd *exec.Cmd, logPath string) (*process, error) {
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}
-	// The process outlives any context: it is ended by stop and kill alone.
-	cmd := exec.Command(binary, args...) //nolint:noctx // see above
 	cmd.Stderr = logFile
 	cmd.SysProcAttr = attributes()
 	p := &process{cmd: cmd, ready: make(chan struct{}), done: make(chan struct{})}
 	started := make(chan error, 1)
 	go p.own(logFile, started)
 	if err := <-started; err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", binary, err), logFile.Close())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), logFile.Close())
 	}
 	return p, nil
 }

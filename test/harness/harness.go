@@ -19,7 +19,8 @@ import (
 // command is the package that Main builds.
 const command = "github.com/chronik-project/chronik/cmd/chronik"
 
-// binaryVariable names the binary for the tests of this process; Main sets it.
+// binaryVariable names the binary for the tests of this process. Build sets it,
+// unless somebody has: then that one is tested, a release for example.
 const binaryVariable = "CHRONIK_TEST_BINARY"
 
 // Main builds the binary, runs the tests and returns their exit status.
@@ -29,16 +30,24 @@ func Main(m *testing.M) int {
 		return failed(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory, and nothing to be done about it
+	if err := Build(dir); err != nil {
+		return failed(err)
+	}
+	return m.Run()
+}
+
+// Build builds the binary in dir, for this process and those that it starts.
+func Build(dir string) error {
+	if Binary() != "" {
+		return nil
+	}
 	binary := filepath.Join(dir, "chronik")
 	args := append([]string{"build", "-o", binary}, raceFlags...)
 	build := exec.CommandContext(context.Background(), "go", append(args, command)...)
 	if out, err := build.CombinedOutput(); err != nil {
-		return failed(fmt.Errorf("build %s: %w\n%s", command, err, out))
+		return fmt.Errorf("build %s: %w\n%s", command, err, out)
 	}
-	if err := os.Setenv(binaryVariable, binary); err != nil {
-		return failed(err)
-	}
-	return m.Run()
+	return os.Setenv(binaryVariable, binary)
 }
 
 func failed(err error) int {
@@ -46,7 +55,7 @@ func failed(err error) int {
 	return 1
 }
 
-// Binary returns the path of the binary that Main built.
+// Binary returns the path of the binary under test: what Build built.
 func Binary() string { return os.Getenv(binaryVariable) }
 
 // Start starts brokers from the binary, with data directories of the test,
@@ -75,7 +84,7 @@ const dataRace = "WARNING: DATA RACE"
 
 // CheckLogs fails the test if a broker that has ended reported a data race or
 // a panic, and shows the ends of all logs if the test has failed.
-func CheckLogs(t *testing.T, brokers *devcluster.Cluster) {
+func CheckLogs(t testing.TB, brokers *devcluster.Cluster) {
 	t.Helper()
 	for _, b := range brokers.Brokers() {
 		text, err := os.ReadFile(b.Log)
@@ -96,7 +105,7 @@ func CheckLogs(t *testing.T, brokers *devcluster.Cluster) {
 
 // Report fails the test if there is an error, with the end of the broker's log
 // if there is a broker to blame.
-func Report(t *testing.T, err error) {
+func Report(t testing.TB, err error) {
 	t.Helper()
 	var blamed *devcluster.BrokerError
 	if errors.As(err, &blamed) {
