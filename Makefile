@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate e2e sim sim-long startup-long figures peers release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long figures peers release-check ci clean
 
 all: build test lint
 
@@ -42,6 +42,9 @@ e2e: ## kcat and Apache Kafka's own tools against three real brokers
 
 sim: ## 200,000 random schedules of a cluster, in some minutes
 	$(GO) test -count=1 -timeout 15m -run TestSchedules ./internal/sim -sim.n 200000
+
+storm: ## goal 7: every operation of a 10,000 operation run of a broker, failed in each of six ways; minutes
+	$(GO) test -count=1 -timeout 60m -run "TestStorm$$" ./internal/partition -storm.all
 
 sim-long: ## 20 million of them, others every time, in hours
 	$(GO) test -count=1 -timeout 0 -run TestSchedules ./internal/sim -sim.n 20000000 -sim.first $$(date +%s)00000000

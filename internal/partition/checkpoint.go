@@ -59,7 +59,7 @@ func (r *Replica) checkpoint() (mark segment.Mark, ok bool, err error) {
 	defer r.files.Unlock()
 	mark, err = r.syncMark()
 	switch {
-	case vfs.IsNoSpace(err):
+	case noSpace(err):
 		return mark, false, err
 	case err != nil:
 		r.t.failReplica(r, fmt.Sprintf("checkpoint: %v", err))

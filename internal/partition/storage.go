@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/chronik-project/chronik/internal/segment"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 )
@@ -56,12 +57,18 @@ func (t *Table) RunStorage(ctx context.Context) error {
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
-		case vfs.IsNoSpace(err):
+		case noSpace(err):
 			t.lowSpace.Store(true) // until checkSpace finds room again
 		default:
 			return err
 		}
 	}
+}
+
+// noSpace reports whether what failed for lack of space may be tried again. A
+// sync that did has failed for good, like any other sync.
+func noSpace(err error) bool {
+	return vfs.IsNoSpace(err) && !errors.Is(err, segment.ErrFailed) && !errors.Is(err, wal.ErrFailed)
 }
 
 // checkSpace stops appends while the disk has less than the reserve: what is in
@@ -148,7 +155,7 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 		if r.log == nil || r.log.TailBytes() <= keep {
 			continue
 		}
-		if err := r.log.Flush(); vfs.IsNoSpace(err) {
+		if err := r.log.Flush(); noSpace(err) {
 			return err
 		} else if err != nil {
 			t.failReplica(r, fmt.Sprintf("flush: %v", err))

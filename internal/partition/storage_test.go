@@ -195,3 +195,25 @@ func TestStorageOutlivesAFullDisk(t *testing.T) {
 		}
 	})
 }
+
+// TestSyncWithoutRoomIsFinal fails the sync of a segment for lack of space. It
+// must not be tried again, unlike a write: the replica has failed, and others go
+// on to be checkpointed.
+func TestSyncWithoutRoomIsFinal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		b := w.brokers[1]
+		w.mustProduce(1, AcksAll, batch(1, "a"))
+		synctest.Wait()
+		b.fault.Inject(vfs.Rule{Op: vfs.OpSync, Path: ".log", Times: 1, Err: syscall.ENOSPC, Forget: true})
+		for range 2 {
+			if err := b.table.makeCheckpoint(t.Context()); err != nil {
+				t.Errorf("checkpoint: %v", err)
+			}
+		}
+		if !w.replica(1).hasFailed() {
+			t.Error("the replica goes on")
+		}
+	})
+}

@@ -29,9 +29,16 @@ const (
 	OpRemove
 	OpMkdir
 	OpSyncDir
+	// OpChange is any of those that change something.
+	OpChange
 )
 
 func (o Op) changes() bool { return o >= OpCreate }
+
+// covers reports whether a rule for o is about an operation.
+func (o Op) covers(done Op) bool {
+	return o == OpAny || o == done || o == OpChange && done.changes()
+}
 
 // Rule makes operations fail. The zero value of a field matches everything.
 type Rule struct {
@@ -39,6 +46,9 @@ type Rule struct {
 	Op Op
 	// Path is a part of the file's name.
 	Path string
+	// After lets every operation pass that has fewer changing ones before it,
+	// counted as by [Fault.Ops].
+	After int64
 	// Skip lets so many matching operations pass first.
 	Skip int
 	// Times is how many of them fail after that. The default is all.
@@ -49,6 +59,10 @@ type Rule struct {
 	Short int
 	// Flip lets a read succeed but flips a bit in the middle of what it read.
 	Flip bool
+	// Forget makes a Sync that fails do what the kernel does: what was written
+	// until then is still read, but no later Sync brings it to the disk. Only
+	// [Mem] can.
+	Forget bool
 }
 
 // Fault wraps a file system and makes chosen operations fail.
@@ -56,9 +70,10 @@ type Fault struct {
 	fs FS
 
 	mu    sync.Mutex
-	rules []*ruleState // guarded by mu
-	ops   int64        // guarded by mu
-	limit int64        // guarded by mu; negative = no limit
+	rules []*ruleState            // guarded by mu
+	watch func(Op, string, error) // guarded by mu
+	ops   int64                   // guarded by mu
+	limit int64                   // guarded by mu; negative = no limit
 }
 
 type ruleState struct {
@@ -75,6 +90,14 @@ func (f *Fault) Inject(r Rule) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = append(f.rules, &ruleState{Rule: r})
+}
+
+// Watch has fn called with every operation before it is done, and with the
+// error that it is made to fail with, if any. Fn must not use the file system.
+func (f *Fault) Watch(fn func(op Op, path string, failed error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watch = fn
 }
 
 // Clear removes all rules and the limit of StopAfter.
@@ -101,9 +124,13 @@ func (f *Fault) Ops() int64 {
 }
 
 // check counts an operation and returns the rule that it falls under, if any.
-func (f *Fault) check(op Op, path string) (Rule, bool) {
+func (f *Fault) check(op Op, path string) (r Rule, hit bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.watch != nil {
+		defer func() { f.watch(op, path, r.Err) }()
+	}
+	before := f.ops
 	if op.changes() {
 		if f.limit >= 0 && f.ops >= f.limit {
 			return Rule{Err: ErrStopped}, true
@@ -111,7 +138,7 @@ func (f *Fault) check(op Op, path string) (Rule, bool) {
 		f.ops++
 	}
 	for _, r := range f.rules {
-		if r.Op != OpAny && r.Op != op || !strings.Contains(path, r.Path) {
+		if !r.Op.covers(op) || before < r.After || !strings.Contains(path, r.Path) {
 			continue
 		}
 		r.seen++
@@ -248,10 +275,14 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f *faultFile) Sync() error {
-	if err := f.fault.fail(OpSync, f.Name()); err != nil {
-		return err
+	r, hit := f.fault.check(OpSync, f.Name())
+	if !hit || r.Err == nil {
+		return f.File.Sync()
 	}
-	return f.File.Sync()
+	if mem, ok := f.File.(*memFile); ok && r.Forget {
+		mem.forget()
+	}
+	return r.Err
 }
 
 func (f *faultFile) Truncate(size int64) error {

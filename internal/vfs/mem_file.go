@@ -120,6 +120,14 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
+// forget takes the unsynced changes for done, as the kernel does when it could
+// not write them back: they are read until the power goes, and never synced.
+func (f *memFile) forget() {
+	f.mem.mu.Lock()
+	defer f.mem.mu.Unlock()
+	f.node.writes = nil
+}
+
 func (f *memFile) Truncate(size int64) error {
 	if err := f.usable("truncate", true); err != nil {
 		return err

@@ -349,3 +349,29 @@ func TestFailureInTheBackground(t *testing.T) {
 		t.Errorf("durable up to %d, want nothing", d.Durable())
 	}
 }
+
+// TestSpaceFromARecycledFile fills the disk and then releases a file, which is
+// the next one. Nothing is due after that: upkeep once went on at full speed,
+// because it was still to try the full disk again and never did.
+func TestSpaceFromARecycledFile(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	d, _, _ := mustStart(t, small(disk), 0)
+	for i := range 20 {
+		must(t, d.append(payload(i, 1000), false))
+		must(t, d.round())
+	}
+	d.files.ready = nil
+	disk.SetFree(0)
+	must(t, d.tend())
+	if !d.Stats().NoSpace || d.upkeep.nextDue().IsZero() {
+		t.Fatal("the disk is not full")
+	}
+	must(t, d.Release(d.Durable()))
+	must(t, d.tend())
+	d.upkeep.retryAt = d.upkeep.retryAt.Add(-2 * spaceRetryInterval)
+	must(t, d.tend())
+	if at := d.upkeep.nextDue(); d.Stats().NoSpace || !at.IsZero() {
+		t.Errorf("no space: %v; due at %v", d.Stats().NoSpace, at)
+	}
+}

@@ -135,6 +135,7 @@ func (u *upkeep) prepare() (more bool, err error) {
 	l.mu.Unlock()
 	switch {
 	case ready > 0:
+		u.retryAt = time.Time{} // a recycled file has come first, or step would be due for ever
 		return false, nil
 	case wanted > 0:
 		f, err := l.createFile(max(wanted, l.o.FirstFileBytes))
