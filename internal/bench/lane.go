@@ -15,8 +15,10 @@ type lane struct {
 	schedules []*Schedule // one a producer; nil in a closed loop
 	rate      float64     // of one producer; 0 in a closed loop
 	clock     time.Duration
-	total     *recorder // of all measured blocks
-	measured  time.Duration
+	total     *recorder     // of all measured blocks
+	measured  time.Duration // that load was offered
+	answered  time.Duration // from the first record's time to the last ack, summed over the blocks
+	began     time.Time     // of the newest block
 }
 
 // newLanes opens the producers of every arm.
@@ -70,6 +72,7 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 	}
 	m.block(l.arm, recorders)
 	start := time.Now().Add(startDelay)
+	l.began = start
 	if l.schedules != nil {
 		l.openLoop(ctx, start, length, recorders)
 	} else {
@@ -134,5 +137,7 @@ func (l *lane) keep(recorders []*recorder, offered time.Duration, startMillis in
 	}
 	l.total.merge(block)
 	l.measured += offered
+	// A cluster that is overloaded answers all the same, later.
+	l.answered += max(offered, block.lastAck.Sub(l.began))
 	return block.blockReport(l.arm, offered, startMillis)
 }

@@ -30,6 +30,8 @@ type Progress struct {
 	Offered int64         // records of this phase
 	Acked   int64
 	Failed  int64
+	// Rate is the step's, in a sweep or search; 0 otherwise.
+	Rate float64
 	// Read and ToRead count records of PhaseVerify.
 	Read, ToRead int64
 	// P99 is the response time's, of the block under way; 0 when unknown.

@@ -24,6 +24,7 @@ type recorder struct {
 	errors   map[string]int64 // guarded by mu; failures by name
 	pacing   Pacing           // guarded by mu; empty in a closed loop
 	closed   bool             // guarded by mu; no more records will be offered
+	lastAck  time.Time        // guarded by mu; zero while there is none
 
 	abandoned bool // guarded by mu; what is still heard is too late to count
 }
@@ -61,6 +62,7 @@ func (r *recorder) succeeded(due, sent, now time.Time) {
 		return
 	}
 	r.acked++
+	r.lastAck = now
 	r.response.record(now.Sub(due))
 	r.service.record(now.Sub(sent))
 	r.settle()
@@ -136,6 +138,9 @@ func (r *recorder) merge(from *recorder) {
 	r.service.merge(from.service)
 	r.failure.merge(from.failure)
 	r.lateness.merge(from.lateness)
+	if from.lastAck.After(r.lastAck) {
+		r.lastAck = from.lastAck
+	}
 	r.offered += from.offered
 	r.acked += from.acked
 	r.failed += from.failed

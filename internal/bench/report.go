@@ -73,9 +73,12 @@ type ArmReport struct {
 	Acks      Arm    `json:"acks"`
 	LatencyOf string `json:"latency_of"` // ack, or "send only, not an ack"
 	// MeasuredMillis is how long load was offered.
-	MeasuredMillis    int64    `json:"measured_ms"`
-	OfferedPerSecond  *float64 `json:"offered_per_second"`  // nil in a closed loop
-	AchievedPerSecond float64  `json:"achieved_per_second"` // acked; for acks=0, sent
+	MeasuredMillis   int64    `json:"measured_ms"`
+	OfferedPerSecond *float64 `json:"offered_per_second"` // nil in a closed loop
+	// AchievedPerSecond is how many were acked, or sent for acks=0, in the time
+	// until the last of them was: less than what was offered, when the cluster
+	// does not keep up.
+	AchievedPerSecond float64 `json:"achieved_per_second"`
 	// Offered is how many records came due: Sent and those that were shed.
 	Offered int64  `json:"offered"`
 	Sent    int64  `json:"sent"`
@@ -169,8 +172,8 @@ func (l *lane) report(c Config) (arm ArmReport, invalid string) {
 	if !c.ClosedLoop {
 		arm.OfferedPerSecond = &c.Rate
 	}
-	if l.measured > 0 {
-		arm.AchievedPerSecond = round(float64(r.acked) / l.measured.Seconds())
+	if l.answered > 0 {
+		arm.AchievedPerSecond = round(float64(r.acked) / l.answered.Seconds())
 	}
 	invalid = l.tooLate(r)
 	arm.Valid = invalid == ""

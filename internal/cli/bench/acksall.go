@@ -28,6 +28,7 @@ type acksAllOptions struct {
 	maxBuffered int
 	assert      string
 	traces      string
+	sweep       sweepOptions
 }
 
 func newAcksAll(g *globals.Globals, version string) *cobra.Command {
@@ -67,16 +68,27 @@ measured is INVALID. A quantile with less than one sample beyond it is shown as
 --assert takes claims such as p99<10ms, max<1s, errors<0.1%, rate>=990,
 loss==0, duplicates==0, valid. Latency is claimed of every arm with acks.
 
-Exit status: 1 when a record failed, 4 when a claim does not hold, 5 when
-verification fails.`,
+--sweep measures several rates, each for --duration on a topic of its own.
+--find-max doubles the rate until --slo is not met, records fail, or fewer than
+95% of them are acked in time, then halves the gap to a tenth and tries what it
+found once more; it has one arm, acks=all unless --acks says otherwise. Every
+record of every rate is read back: mind the disk, or say --verify off.
+
+Exit status: 1 when a record failed, 4 when a claim does not hold or no rate
+meets --slo, 5 when verification fails.`,
 		Example: `  chronik bench acks-all
   chronik bench acks-all --rate 20k --record-size 1KiB --duration 60s --acks all,1,0
   chronik bench acks-all --acks all --arrival poisson -c min.insync.replicas=2
   chronik bench acks-all --assert 'p99<10ms,loss==0' -o json
+  chronik bench acks-all --find-max --slo 'p99<10ms'
+  chronik bench acks-all --sweep 1k,5k,20k --acks all,1
   chronik bench acks-all --closed-loop --concurrency 16`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.sweep.findMax && !cmd.Flags().Changed("acks") {
+				o.acks = string(engine.AcksAll)
+			}
 			return acksAll(cmd.Context(), g, o, version)
 		},
 	}
@@ -96,6 +108,9 @@ verification fails.`,
 	fs.IntVar(&o.concurrency, "concurrency", 1, "number of callers in a closed loop")
 	fs.StringVar(&o.traces, "traces", tracesAuto, "`WHERE` brokers serve traces: auto (they say so), off, or BROKER=HOST:PORT,...")
 	fs.StringVar(&o.assert, "assert", "", "exit with status 4 unless all `CLAIMS` hold, such as p99<10ms,loss==0")
+	fs.BoolVar(&o.sweep.findMax, "find-max", false, "search for the highest rate that meets --slo, from --rate on; --duration is how long each is held")
+	fs.StringVar(&o.sweep.slo, "slo", "", "`CLAIMS` that a rate has to meet, such as p99<10ms,errors<0.1%")
+	fs.StringVar(&o.sweep.rates, "sweep", "", "measure these `RATES` one after the other, such as 1k,5k,20k")
 	settings.Alias(fs, "throughput", "rate")
 	arms := make([]string, 0, len(engine.Arms()))
 	for _, arm := range engine.Arms() {
@@ -141,6 +156,12 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version string) error {
 	config, claims, err := o.config()
 	if err != nil {
+		return err
+	}
+	if o.sweep.wanted() {
+		return sweep(ctx, g, o, config, version)
+	}
+	if _, _, err := o.sweep.parse(o); err != nil {
 		return err
 	}
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.Report, error) {

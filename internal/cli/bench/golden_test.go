@@ -138,6 +138,25 @@ func foreignStages() (stages []engine.StageReport, notes []string) {
 	}, []string{"no broker traces (broker 1: it names no HTTP listener with traces): the stages beyond the client are unknown, and the cost of replication is estimated from acks=all less acks=1"}
 }
 
+// sampleSearch found a knee.
+func sampleSearch() *engine.SweepReport {
+	step := func(rate float64, holds bool, limit, detail string) engine.SweepStep {
+		r := sampleReport()
+		r.Arms, r.Settings.RatePerSecond, r.Verification = r.Arms[:1], &rate, &engine.Verification{OK: true, Complete: true}
+		r.Arms[0].Errors, r.Arms[0].AchievedPerSecond = 0, rate-1
+		r.Arms[0].Valid = limit != engine.LimitGenerator
+		return engine.SweepStep{RatePerSecond: rate, Holds: &holds, Limit: limit, Detail: detail, Report: r}
+	}
+	return &engine.SweepReport{
+		Started: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), SLO: []string{"p99<10ms"},
+		Steps: []engine.SweepStep{
+			step(1000, true, "", ""), step(2000, false, engine.LimitGenerator, "late"),
+			step(2000, false, engine.LimitSLO, "p99<10ms: acks=all: 12ms"), step(1000, true, "", ""),
+		},
+		Knee: &engine.Knee{RatePerSecond: of(1000.0), BrokeAt: of(2000.0), Limit: engine.LimitSLO, Detail: "p99<10ms: acks=all: 12ms"},
+	}
+}
+
 func sampleProduceReport() *engine.ProduceReport {
 	r := sampleReport()
 	return &engine.ProduceReport{
@@ -180,6 +199,9 @@ func TestResultsAreGolden(t *testing.T) {
 		{name: "acks_all_interrupted.txt", result: acksAllResult(interrupted), format: out.Table},
 		{name: "acks_all_invalid.txt", result: acksAllResult(invalid), format: out.Table},
 		{name: "acks_all_foreign.txt", result: acksAllResult(foreign), format: out.Table},
+		{name: "find_max.txt", result: sweepResult(sampleSearch()), format: out.Table},
+		{name: "find_max.json", result: sweepResult(sampleSearch()), format: out.JSON},
+		{name: "find_max.tsv", result: sweepResult(sampleSearch()), format: out.TSV},
 		{name: "produce.txt", result: produceResult(sampleProduceReport()), format: out.Table},
 		{name: "produce.json", result: produceResult(sampleProduceReport()), format: out.JSON},
 		{name: "produce.tsv", result: produceResult(sampleProduceReport()), format: out.TSV},

@@ -59,6 +59,9 @@ func describe(p engine.Progress) string {
 	if p.Arm != "" {
 		parts[0] += " acks=" + string(p.Arm)
 	}
+	if p.Rate > 0 {
+		parts[0] = groupFloat(p.Rate) + "/s " + parts[0]
+	}
 	elapsed := p.Elapsed.Round(100 * time.Millisecond).String()
 	if p.Total > 0 {
 		elapsed += " of " + p.Total.Round(100*time.Millisecond).String()
