@@ -44,6 +44,7 @@ func wantCodes() map[string]struct {
 		"partition.ErrDiverged":                     {partition.ErrDiverged, -1},
 		"partition.ErrTruncateCommitted":            {partition.ErrTruncateCommitted, -1},
 		"partition.ErrStorage":                      {partition.ErrStorage, 56},
+		"partition.ErrDiskFull":                     {partition.ErrDiskFull, 56},
 		"partition.ErrBusy":                         {partition.ErrBusy, 7},
 
 		"producer.ErrOutOfOrderSequence":   {producer.ErrOutOfOrderSequence, 45},

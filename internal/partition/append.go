@@ -47,7 +47,7 @@ type AppendRequest struct {
 // package producer.
 func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, error) {
 	if err := r.t.reserve(ctx, len(req.Batch)); err != nil {
-		return nil, r.reserveError("append", err)
+		return nil, r.refused(err)
 	}
 	r.mu.Lock()
 	pending, spent, err := r.appendLocked(req)
@@ -71,9 +71,23 @@ func (t *Table) reserve(ctx context.Context, n int) error {
 	return t.o.WAL.Reserve(ctx, n)
 }
 
+// refused is the error of an append for which there was no room. Whoever leads
+// instead comes first: from a broker without room the leadership moves away.
+func (r *Replica) refused(err error) error {
+	r.mu.Lock()
+	_, elsewhere := r.leading("append")
+	r.mu.Unlock()
+	if elsewhere != nil {
+		return elsewhere
+	}
+	return r.reserveError("append", err)
+}
+
 func (r *Replica) reserveError(op string, err error) error {
 	cause := ErrStorage
 	switch {
+	case errors.Is(err, errLowSpace):
+		cause = ErrDiskFull
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, wal.ErrFull):
 		cause = ErrBusy
 	case errors.Is(err, wal.ErrTooLarge):

@@ -51,6 +51,9 @@ var (
 	// ErrStorage says that this broker's disk failed or is full: the partition
 	// cannot be written here.
 	ErrStorage = errors.New("storage failed")
+	// ErrDiskFull is the ErrStorage of a disk that is down to its reserve: what
+	// is there is served, and appends go on when there is room again.
+	ErrDiskFull = fmt.Errorf("disk full: %w", ErrStorage)
 	// ErrBusy says that the write buffer stayed full until the deadline.
 	ErrBusy = errors.New("write buffer full")
 )

@@ -98,8 +98,11 @@ func (r *Replica) followerInfo(f isr.FollowerStatus, end int64) FollowerInfo {
 		if note.state != "" {
 			info.State = note.state
 		}
-		if info.Reason == "" {
+		switch {
+		case info.Reason == "":
 			info.Reason = note.reason
+		case note.state != "" && note.reason != "": // what the link knows is the cause of the rest
+			info.Reason = note.reason + "; " + info.Reason
 		}
 	}
 	if at, ok := r.t.peerAt.Load(f.ID); ok {

@@ -65,6 +65,11 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 	if err := r.unserved("follow"); err != nil {
 		return FollowerPosition{}, err
 	}
+	if r.t.lowSpace.Load() && (r.meta.part == nil || !r.meta.part.InISR(r.t.o.Self)) {
+		// It would join the in-sync set whenever nothing is written, and hold up
+		// the next write.
+		return FollowerPosition{}, r.fail("follow", ErrDiskFull, errLowSpace.Error())
+	}
 	if detail, cause := r.standing().Accepts(req); cause != nil {
 		return FollowerPosition{}, r.fail("follow", cause, detail)
 	}

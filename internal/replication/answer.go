@@ -247,6 +247,8 @@ func (r *answerReader) handleErrs(f frame) error {
 		switch e.code {
 		case errCodeStorage, errCodeCommitted:
 			show = status.StateFailed
+		case errCodeDiskFull:
+			show = status.StateDiskFull
 		case errCodeWait:
 			show = status.StateParked
 		case errCodeInternal, errCodeDiverged, errCodeStale:

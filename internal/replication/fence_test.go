@@ -215,6 +215,7 @@ func TestErrCodesAreTotal(t *testing.T) {
 	}{
 		{partition.ErrDiverged, errCodeDiverged},
 		{partition.ErrStorage, errCodeStorage},
+		{partition.ErrDiskFull, errCodeDiskFull},
 		{partition.ErrStaleSession, errCodeStale},
 		{partition.ErrFencedEpoch, errCodeStale},
 		{partition.ErrRemoved, errCodeStale},

@@ -135,6 +135,7 @@ func errCodeFor(err error) errCode {
 		{partition.ErrStaleSession, errCodeStale},
 		{partition.ErrFencedEpoch, errCodeStale},
 		{partition.ErrRemoved, errCodeStale},
+		{partition.ErrDiskFull, errCodeDiskFull}, // before what it wraps
 		{partition.ErrStorage, errCodeStorage},
 		{partition.ErrTruncateCommitted, errCodeCommitted},
 		{partition.ErrNotReady, errCodeWait},

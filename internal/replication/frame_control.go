@@ -38,9 +38,10 @@ const (
 	errCodeInternal  errCode = 0
 	errCodeDiverged  errCode = 1 // a batch did not continue its log (R6)
 	errCodeStale     errCode = 2 // the session was preempted or fenced (R3)
-	errCodeStorage   errCode = 3 // its disk failed or is full
+	errCodeStorage   errCode = 3 // its disk failed
 	errCodeWait      errCode = 4 // its metadata did not catch up while parked (R5)
 	errCodeCommitted errCode = 5 // the cut lies below its high watermark (R7)
+	errCodeDiskFull  errCode = 6 // its disk is down to its reserve
 )
 
 // sessionErr is the entry of an Err frame: a session that the follower ended.

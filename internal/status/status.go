@@ -26,8 +26,9 @@ const (
 	StateCatchingUp = "catching_up"
 	StateJoining    = "joining" // caught up, in-sync proposal under way
 	StateInSync     = "in_sync"
-	StateStalled    = "stalled" // in sync, but no progress while data is due
-	StateFailed     = "failed"  // the replica's own disk or log refused
+	StateStalled    = "stalled"   // in sync, but no progress while data is due
+	StateFailed     = "failed"    // the replica's own disk or log refused
+	StateDiskFull   = "disk_full" // the replica's disk is down to its reserve
 )
 
 // Partition is the leader's view of its own log.

@@ -263,12 +263,13 @@ func (c *Cluster) SetLatency(from, to cluster.BrokerID, d time.Duration) {
 	c.net.SetLatency(host(from), host(to), d)
 }
 
-// Repair heals all links, thaws and speeds up all disks, and starts all brokers
+// Repair heals all links, thaws, speeds up and clears all disks, and starts all brokers
 // that are down.
 func (c *Cluster) Repair() {
 	for _, from := range c.Brokers() {
 		c.Disk(from).Thaw()
 		c.Disk(from).SetSync(c.o.Sync)
+		c.Disk(from).Fill(Space)
 		for _, to := range c.Brokers() {
 			c.Heal(from, to)
 			c.SetLatency(from, to, c.o.Latency)

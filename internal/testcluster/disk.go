@@ -50,6 +50,16 @@ func (d *Disk) Thaw() {
 	}
 }
 
+// Space is what disks have free at first.
+const Space = 1 << 40
+
+// Fill leaves that much free space, however much was free before.
+func (d *Disk) Fill(free int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mem.SetFree(free)
+}
+
 // isThawed REQUIRES: d.mu is held.
 func (d *Disk) isThawed() bool {
 	select {

@@ -109,11 +109,15 @@ func (f *faults) step() {
 		d := time.Duration(f.r.Int64N(int64(2 * time.Second)))
 		f.logf("broker %d's disk takes %s", id, d)
 		c.Disk(id).SetSync(d)
+	case k < 96:
+		f.logf("broker %d's disk is full", id)
+		c.Disk(id).Fill(1 << 20)
 	default:
 		f.logf("all disks are well")
 		for _, id := range c.Brokers() {
 			c.Disk(id).Thaw()
 			c.Disk(id).SetSync(c.o.Sync)
+			c.Disk(id).Fill(Space)
 		}
 	}
 }

@@ -256,7 +256,7 @@ func State(state string) Cell {
 	switch state {
 	case "ok", "in_sync":
 		return c.In(Good)
-	case "offline", "under_min_isr", "failed", "unknown":
+	case "offline", "under_min_isr", "failed", "disk_full", "unknown":
 		return c.In(Bad)
 	case "":
 		return c
