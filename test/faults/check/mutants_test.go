@@ -160,6 +160,19 @@ var mutants = []struct {
 		op := m.acked(nil)
 		drop(op.Offset, m.replicas(op.Partition)[m.rng.IntN(modelNodes)])
 	}},
+	{"one replica holds another record instead", LostWrite, func(m *mutant) {
+		op := m.acked(nil)
+		r := m.replicas(op.Partition)[m.rng.IntN(modelNodes)]
+		r.Records[op.Offset].Value = r.Records[op.Offset+1].Value
+	}},
+	{"another record was written over it, and nobody had read it", LostWrite, func(m *mutant) {
+		op := m.acked(nil)
+		m.everywhere(op.Partition, func(r *history.Record) {
+			if r.Offset == op.Offset {
+				r.Value = history.ValueOf(op.Client, 1<<30)
+			}
+		})
+	}},
 	{"all replicas lost their tail", LostWrite, func(m *mutant) {
 		op := m.acked(nil)
 		for _, r := range m.replicas(op.Partition) {
@@ -242,6 +255,7 @@ var mutants = []struct {
 	{"acknowledged records of an ordered producer changed places", NonmonotonicSend, func(m *mutant) {
 		a := m.acked(func(op *history.Op) bool { return op.Guarantee == history.Ordered })
 		b := m.later(a, func(b *history.Op) bool { return b.Client == a.Client })
+		a.End, b.Start = max(a.End, b.End), min(a.Start, b.Start)
 		m.exchange(a, b)
 	}},
 	{"a record went before one acknowledged long ago", NonmonotonicSend, func(m *mutant) {
