@@ -217,20 +217,26 @@ func (r *rig) awaitAcksOn(n int64, partitions ...int32) time.Duration {
 	return time.Since(began)
 }
 
-// detail is what the cluster says of the partitions now.
+// describe is what the cluster says of the partitions.
+func (r *rig) describe(ctx context.Context) (map[int32]kadm.PartitionDetail, error) {
+	md, err := r.admin.Metadata(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	all := md.Topics[topic].Partitions
+	if len(all) != int(r.plan.partitions) {
+		return nil, fmt.Errorf("%d partitions of %s: %w", len(all), topic, md.Topics[topic].Err)
+	}
+	return all, nil
+}
+
+// detail is the same, once the cluster says it.
 func (r *rig) detail() map[int32]kadm.PartitionDetail {
 	r.Helper()
 	var all map[int32]kadm.PartitionDetail
-	r.await(20*time.Second, "metadata", func(ctx context.Context) error {
-		md, err := r.admin.Metadata(ctx, topic)
-		if err != nil {
-			return err
-		}
-		all = md.Topics[topic].Partitions
-		if len(all) != int(r.plan.partitions) {
-			return fmt.Errorf("%d partitions of %s: %w", len(all), topic, md.Topics[topic].Err)
-		}
-		return nil
+	r.await(20*time.Second, "metadata", func(ctx context.Context) (err error) {
+		all, err = r.describe(ctx)
+		return err
 	})
 	return all
 }
@@ -239,10 +245,13 @@ func (r *rig) detail() map[int32]kadm.PartitionDetail {
 func (r *rig) leader(partition int32) int {
 	r.Helper()
 	var leader int
-	r.await(20*time.Second, fmt.Sprintf("a leader of partition %d", partition), func(context.Context) error {
-		p := r.detail()[partition]
-		leader = int(p.Leader)
-		if leader < 1 {
+	r.await(20*time.Second, fmt.Sprintf("a leader of partition %d", partition), func(ctx context.Context) error {
+		all, err := r.describe(ctx)
+		if err != nil {
+			return err
+		}
+		p := all[partition]
+		if leader = int(p.Leader); leader < 1 {
 			return fmt.Errorf("leader %d, in sync %v: %w", leader, p.ISR, p.Err)
 		}
 		return nil
@@ -294,8 +303,12 @@ func (r *rig) controller() int {
 // awaitISR waits until the in-sync set of every partition is right.
 func (r *rig) awaitISR(d time.Duration, is func(isr []int32) bool) {
 	r.Helper()
-	r.await(d, "the in-sync sets", func(context.Context) error {
-		for _, p := range r.detail() {
+	r.await(d, "the in-sync sets", func(ctx context.Context) error {
+		all, err := r.describe(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
 			if p.Leader < 1 || !is(p.ISR) {
 				return fmt.Errorf("partition %d: leader %d, in sync %v", p.Partition, p.Leader, p.ISR)
 			}
@@ -319,8 +332,9 @@ func (r *rig) fault(broker int, what string, inject func() error) {
 // cut is a fault of the network, until its end is called.
 func (r *rig) cut(what string, begin func() (end func())) (end func()) {
 	r.Helper()
-	r.fault(0, what, func() error { end = begin(); return nil })
-	return func() { r.fault(0, "end of "+what, func() error { end(); return nil }) }
+	var heal func()
+	r.fault(0, what, func() error { heal = begin(); return nil })
+	return func() { r.fault(0, "end of: "+what, func() error { heal(); return nil }) }
 }
 
 func (r *rig) kill(broker int) {
@@ -372,7 +386,7 @@ func (r *rig) finish(rules check.Rules) check.Report {
 			_ = r.brokers.Resume(i) // one that is not frozen does not mind
 		}
 	}
-	r.history.Fault(history.Unknown, "all faults are over", func() error { return nil }) //nolint:errcheck // it does nothing
+	r.fault(0, "all faults are over", func() error { return nil })
 	r.awaitAcks(100)
 	r.awaitISR(30*time.Second, func(isr []int32) bool { return len(isr) == 3 })
 	r.pause(500 * time.Millisecond) // samples that see it
