@@ -64,7 +64,14 @@ func toPort(from, to, port int) string {
 // lossy loses a fraction of what a host sends and of what it is sent.
 func lossy(host int, fraction float64) drop {
 	const whole = 1_000_000
-	chance := fmt.Sprintf("numgen random mod %d < %d drop", whole, int(fraction*whole))
+	lost := int(fraction * whole)
+	chance := fmt.Sprintf("numgen random mod %d < %d drop", whole, lost)
+	switch lost {
+	case 0:
+		return nil
+	case whole: // nft does not take a condition that is always true
+		chance = "drop"
+	}
 	return drop{
 		fmt.Sprintf("ip saddr %s %s", Address(host), chance),
 		fmt.Sprintf("ip daddr %s %s", Address(host), chance),

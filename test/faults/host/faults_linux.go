@@ -74,7 +74,11 @@ func (n *Network) lose(what string, d drop, hosts ...int) (end func()) {
 	n.last++
 	number := n.last
 	n.drops[number] = d
-	n.check(what, n.setRules())
+	if err := n.setRules(); err != nil {
+		delete(n.drops, number)
+		n.t.Errorf("%s: %v", what, err)
+		return func() {}
+	}
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -100,11 +104,15 @@ func (n *Network) Rate(host, bitsPerSecond int) (end func()) {
 	defer n.mu.Unlock()
 	// A burst of 10 ms, and of several frames at least.
 	burst := max(bitsPerSecond/8/100, 8<<10)
+	err := n.shape(host, "replace", "tbf", "rate", fmt.Sprintf("%dbit", bitsPerSecond),
+		"burst", fmt.Sprint(burst), "latency", "200ms")
+	if err != nil {
+		n.t.Errorf("%s: %v", what, err)
+		return func() {}
+	}
 	n.last++
 	number := n.last
 	n.rates[host] = number
-	n.check(what, n.shape(host, "replace", "tbf", "rate", fmt.Sprintf("%dbit", bitsPerSecond),
-		"burst", fmt.Sprint(burst), "latency", "200ms"))
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -58,12 +58,12 @@ func failed(err error) int {
 }
 
 // possible says what is missing on this machine.
-func possible() error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("the fault tests need root, for namespaces and mounts; this is user %d", os.Geteuid())
+func possible(user int, find func(string) (string, error)) error {
+	if user != 0 {
+		return fmt.Errorf("the fault tests need root, for namespaces and mounts; this is user %d", user)
 	}
 	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
+		if _, err := find(tool); err != nil {
 			return fmt.Errorf("the fault tests need %s: run scripts/faults.sh (%w)", strings.Join(tools, ", "), err)
 		}
 	}
@@ -73,7 +73,7 @@ func possible() error {
 // outside is the process that go test started: it builds what needs the
 // machine's own network, and stays to pass signals in and the status out.
 func outside() int {
-	if err := possible(); err != nil {
+	if err := possible(os.Geteuid(), exec.LookPath); err != nil {
 		return failed(err)
 	}
 	dir, err := os.MkdirTemp("", "chronik-faults-")
