@@ -183,7 +183,9 @@ func TestKilledTest(t *testing.T) {
 		ext4 := NewExt4(t, Ext4Options{Bytes: 32 << 20})
 		must(t, ext4.Slow(1<<20))
 		faulty := NewFaulty(t, FaultyOptions{})
-		must(t, exec.Command("sleep", "5").Start()) // it must not keep a disk alive
+		put(t, filepath.Join(faulty.Dir(), "closed"), "", false)
+		create(t, filepath.Join(faulty.Dir(), "open")) // and it does not wait for itself to close this
+		must(t, exec.Command("sleep", "5").Start())    // it must not keep a disk alive
 		_, err := fmt.Println("mounted", ext4.device.number,
 			ext4.work.dir, NewTmpfs(t, 1<<20).work.dir, faulty.work.dir)
 		must(t, err)

@@ -39,7 +39,8 @@ type FaultyOptions struct {
 // for reads was injected.
 //
 // The test process must not start another one in a directory of the disk, nor
-// map its files: it would wait for itself.
+// map its files: it would wait for itself. While operations hang it should not
+// use the disk at all; it could not be killed then.
 type Faulty struct {
 	work   *workspace
 	rules  rules
@@ -173,6 +174,27 @@ func (d *Faulty) mount() error {
 		return fmt.Errorf("mount %s: %w", d.Dir(), err)
 	}
 	d.server = server
+	return errors.Join(keepFromChildren(), d.firstFlush())
+}
+
+// firstFlush closes a file, which makes the kernel ask whether that matters:
+// see [handle.Flush]. Neither the rules nor the shadow know of this file.
+func (d *Faulty) firstFlush() error {
+	const name = "flush"
+	behind := filepath.Join(d.live(), name)
+	if err := os.WriteFile(behind, nil, 0o600); err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(d.Dir(), name))
+	if err == nil {
+		err = f.Close()
+	}
+	d.life.Load().begun.Store(true)
+	return errors.Join(err, os.Remove(behind))
+}
+
+// keepFromChildren lets no child inherit the device.
+func keepFromChildren() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err
@@ -243,6 +265,9 @@ func (d *Faulty) dropCaches() {
 // how to do it, or the error with which it ends undone.
 func (d *Faulty) begin(ctx context.Context, op Op, name string) (Rule, syscall.Errno) {
 	l := d.life.Load()
+	if !l.begun.Load() {
+		return Rule{}, 0
+	}
 	if errno := l.hang(ctx); errno != 0 {
 		return Rule{}, errno
 	}

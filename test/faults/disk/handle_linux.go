@@ -21,6 +21,7 @@ var (
 	_ fs.FileWriter          = (*handle)(nil)
 	_ fs.FileFsyncer         = (*handle)(nil)
 	_ fs.FileAllocater       = (*handle)(nil)
+	_ fs.FileFlusher         = (*handle)(nil)
 	_ fs.FilePassthroughFder = (*handle)(nil)
 )
 
@@ -89,6 +90,11 @@ func (h *handle) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 	}
 	return d.done(ctx, errno)
 }
+
+// Flush implements [fs.FileFlusher]. There is nothing to do when a file is
+// closed, and the kernel, once told so, does not ask again: a test process that
+// is killed while it has a file open would wait for its own answer for ever.
+func (h *handle) Flush(context.Context) syscall.Errno { return syscall.ENOSYS }
 
 // Allocate implements [fs.FileAllocater].
 func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 // life is the time between a mount of a Faulty disk and its end. It is what
 // operations wait in.
 type life struct {
+	begun atomic.Bool
+
 	off  chan struct{} // closed when the power is off
 	once sync.Once
 	over chan struct{} // closed when the disk is about to be unmounted

@@ -114,10 +114,11 @@ func sweep(parent string) error {
 	return nil
 }
 
-// detach unmounts whatever is mounted on dir, in use or not.
+// detach unmounts whatever is mounted on dir, in use or not. Operations that
+// hang on a FUSE file system fail.
 func detach(dir string) error {
 	for {
-		err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		err := unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 			return nil // nothing (more) is mounted there
 		}
