@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/vfs"
@@ -119,7 +120,9 @@ func (r *Raft) openLog() (diskLog, error) {
 	}
 	l := diskLog{db: &metadb.BoltMetaDB{}}
 	var err error
-	l.WAL, err = wal.Open(dir, wal.WithMetaStore(l.db), wal.WithSegmentSize(r.o.SegmentBytes), wal.WithLogger(newRaftLog(r.o.Logger)))
+	files := segment.NewFiler(dir, newReserveFS(r.o.Dir, r.o.SegmentBytes, r.o.Logger))
+	l.WAL, err = wal.Open(dir, wal.WithMetaStore(l.db), wal.WithSegmentFiler(files),
+		wal.WithSegmentSize(r.o.SegmentBytes), wal.WithLogger(newRaftLog(r.o.Logger)))
 	if err != nil {
 		return diskLog{}, errors.Join(fmt.Errorf("open metadata log %s: %w", dir, err), l.db.Close())
 	}
