@@ -7,7 +7,7 @@ GO       ?= go
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
 
-.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long figures peers release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long faults figures peers release-check ci clean
 
 all: build test lint
 
@@ -51,6 +51,10 @@ sim-long: ## 20 million of them, others every time, in hours
 
 startup-long: ## three and five brokers in every order, with delays of up to 10 s; a quarter of an hour
 	$(GO) test -count=1 -timeout 60m -parallel 6 -v ./test/startup -startup.all -startup.limit 1s
+
+faults: ## brokers cut off, killed, frozen, on failing disks; Linux and root, a few minutes
+	scripts/faults.sh
+	$(GO) test -tags faults -count=1 -p 1 -timeout 30m ./test/faults/...
 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'
