@@ -134,8 +134,8 @@ func (r *Replica) hasFailed() bool {
 	return r.failed != ""
 }
 
-// setAside moves a failed replica's files away, for the operator to look at,
-// and starts it empty. The marker is first: wherever power is lost after it,
+// setAside moves a failed replica's files away, for the operator to look at until
+// it is in sync again, and starts it empty. The marker is first: wherever power is lost after it,
 // the next recovery fails the replica again.
 func (t *Table) setAside(tp cluster.TopicPartition, why string) error {
 	if r := t.replicas[tp]; r != nil && r.log != nil {
@@ -147,13 +147,14 @@ func (t *Table) setAside(tp cluster.TopicPartition, why string) error {
 		return err
 	}
 	dir := t.replicaDir(tp)
-	aside := fmt.Sprintf("%s.failed-%d", dir, t.o.Now().UnixNano())
+	aside := fmt.Sprintf("%s%s-%d", dir, failureSuffix, t.o.Now().UnixNano())
 	if err := t.o.FS.Rename(dir, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
 	}
 	if err := t.o.FS.SyncDir(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
 	}
+	t.asides.add(tp, filepath.Base(aside))
 	t.o.Logger.Error("replica failed: moved aside, will be replicated again",
 		slog.String("partition", tp.String()), slog.String("why", why), slog.String("kept_in", aside))
 	delete(t.replicas, tp)

@@ -54,6 +54,7 @@ func (t *Table) RunStorage(ctx context.Context) error {
 			err = t.flushAndCheckpoint(ctx)
 		case <-retention.C:
 			t.retain()
+			t.sweep()
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:

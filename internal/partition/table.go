@@ -112,6 +112,7 @@ type Table struct {
 	// reported are the replicas that Recover found failed, until the cluster
 	// knows. Owned by Recover, then by RunStorage.
 	reported []cluster.TopicPartition
+	asides   asides      // owned as reported is
 	lowSpace atomic.Bool // set by RunStorage: the disk is down to its reserve
 }
 
@@ -130,6 +131,7 @@ func NewTable(o Options) *Table {
 		replicas: map[cluster.TopicPartition]*Replica{},
 		applied:  appliedImage{img: cluster.NewImage(), next: make(chan struct{})},
 		started:  o.Now(),
+		asides:   asides{},
 	}
 }
 
