@@ -92,6 +92,20 @@ func TestStagesAddUp(t *testing.T) {
 			if report.Records != int64(len(samples)) || report.Acked != report.Records || len(report.Cohorts) != 3 {
 				t.Fatalf("explained %d of %d in %d cohorts", report.Records, report.Acked, len(report.Cohorts))
 			}
+			// Of each record already: the means are rounded so that they add up, and
+			// would hide a stage that is missing.
+			for _, p := range j.kept.paths {
+				var stages, hops time.Duration
+				for _, d := range p.stages {
+					stages += d
+				}
+				for _, d := range p.hops {
+					hops += d
+				}
+				if stages != p.total || hops != p.stages[stageFollower] {
+					t.Fatalf("stages add up to %d of %d ns, the follower's path to %d of %d ns", stages, p.total, hops, p.stages[stageFollower])
+				}
+			}
 			slices.SortFunc(samples, func(a, b sample) int { return int(a.acked.Sub(a.due) - b.acked.Sub(b.due)) })
 			for _, c := range report.Cohorts {
 				in := samples[int(c.From*float64(len(samples))):int(math.Ceil(c.To*float64(len(samples))))]

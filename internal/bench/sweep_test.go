@@ -210,3 +210,22 @@ func TestSLOs(t *testing.T) {
 		}
 	}
 }
+
+// A cluster that takes 20 ms for each record does not achieve 100/s, although it
+// acks every record in the end.
+//
+// Not parallel: other tests would be measured too.
+func TestAchievedRateOfAnOverloadedCluster(t *testing.T) {
+	cluster, target := fakeCluster(t, 1)
+	limited(cluster, 20*time.Millisecond)
+	c := short(target)
+	c.Rate, c.RecordBytes = 100, 900_000
+	report, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arm := report.Arms[0]
+	if arm.Errors != 0 || *arm.Acked != 30 || arm.AchievedPerSecond > 60 || arm.AchievedPerSecond < 5 {
+		t.Errorf("achieved %v/s with %d of %d records acked, want at most 50/s", arm.AchievedPerSecond, *arm.Acked, arm.Offered)
+	}
+}

@@ -76,5 +76,10 @@ func TestTraceWithoutFollowers(t *testing.T) {
 		if again.Trace() != nil {
 			t.Errorf("the duplicate has a trace: %+v", again.Trace())
 		}
+		alone := newWorld(t, 1, nil).mustProduce(1, AcksAll, batch(1, "a"))
+		synctest.Wait()
+		if b := alone.Trace(); outcome(alone) != "ok" || b.Last != 1 || b.Committed != b.Fsynced {
+			t.Errorf("acks=all of one replica: got %+v", b)
+		}
 	})
 }
