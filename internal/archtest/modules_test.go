@@ -21,6 +21,7 @@ type place struct {
 var onlyIn = []place{
 	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench"},
 	{prefix: "github.com/hanwen/go-fuse/v2", packages: "test/faults/disk"},
+	{prefix: "github.com/anishathalye/porcupine", tests: "test/metadata"},
 	{prefix: "github.com/hashicorp/go-hclog", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft-wal", packages: "meta"},
@@ -33,6 +34,7 @@ var onlyIn = []place{
 	{prefix: "github.com/twmb/franz-go/pkg/kmsg", packages: "admin api bench test/faults/load wire", tests: "..."},
 	{prefix: "go.yaml.in/yaml/v3", packages: "cli/..."},
 	{prefix: "golang.org/x/sys", packages: "test/faults/disk test/faults/host"},
+	{prefix: "go.uber.org/goleak", tests: "..."},
 	{prefix: "golang.org/x/term", packages: "cli/..."},
 }
 
