@@ -144,6 +144,24 @@ func TestRulesBite(t *testing.T) {
 			want:  "a/a.go:1 starts a goroutine",
 		},
 		{
+			name:  "queue without a row",
+			files: map[string]string{"docs/queues.md": "| file |\n", "internal/a/a.go": "package a; var c = make(chan int, 3)"},
+			rule:  queues,
+			want:  "internal/a/a.go:1 makes a buffered channel",
+		},
+		{
+			name:  "queue whose test is gone",
+			files: map[string]string{"docs/queues.md": "| q | `internal/a/a.go` | `TestGone` |\n", "internal/a/a.go": "package a; var c = make(chan int, 3)"},
+			rule:  queues,
+			want:  "names TestGone, which does not exist",
+		},
+		{
+			name:  "goroutines and no look for leaks",
+			files: map[string]string{"internal/a/a.go": "package a; func f() { go f() }", "internal/a/a_test.go": "package a"},
+			rule:  leakComplaints,
+			want:  "internal/a/a.go:1 starts a goroutine, and no test",
+		},
+		{
 			name:  "row without a goroutine",
 			files: map[string]string{"docs/goroutines.md": "| `a/a.go` | f |\n", "a/a.go": "package a"},
 			rule:  goroutines,
@@ -200,6 +218,8 @@ func TestRulesBite(t *testing.T) {
 
 // goroutines adapts goroutineComplaints to the table above.
 func goroutines(t *tree) []string { return orError(goroutineComplaints(t)) }
+
+func queues(t *tree) []string { return orError(queueComplaints(t)) }
 
 // documented adapts namedComplaints to the table above.
 func documented(t *tree) []string {

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // fakeBroker makes the test binary behave like "chronik server start": what it
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(fakeBroker); mode != "" {
 		os.Exit(runFakeBroker(mode, os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // runFakeBroker listens where it is told, says so, and waits for SIGTERM.

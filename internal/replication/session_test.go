@@ -359,3 +359,24 @@ func TestSessionHistories(t *testing.T) {
 		h.settle()
 	}
 }
+
+// TestFlightsAreBounded sends frames that are so small that the window in bytes
+// never binds.
+func TestFlightsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := openSession(t, 10, 10, 0)
+	next := int64(10)
+	for s.budget(laneLive, 1<<20) > 0 {
+		next++
+		s.sent(laneLive, next, 1, 0, epochStart)
+		if s.window.n > maxFlights {
+			t.Fatalf("%d frames are on their way, want at most %d", s.window.n, maxFlights)
+		}
+	}
+	if s.window.n != maxFlights {
+		t.Errorf("no more may be sent with %d on their way, want %d", s.window.n, maxFlights)
+	}
+	if _, err := s.acked(ack{key: s.key, durableEnd: 11, appendedEnd: next}, epochStart); err != nil || s.budget(laneLive, 1<<20) <= 0 {
+		t.Errorf("nothing may be sent after an ack (%v)", err)
+	}
+}
