@@ -204,6 +204,20 @@ func TestHarms(t *testing.T) {
 	}
 }
 
+// TestDamageAvoidsZeros, which may be padding.
+func TestDamageAvoidsZeros(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	content := append(make([]byte, 30), "xxx"...)
+	if err := os.WriteFile(filepath.Join(dir, "checkpoint"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	injury, err := Damage(rand.New(rand.NewPCG(1, 1)), dir, Checkpoint, FlipOneBit, nil)
+	if err != nil || injury.Start < 30 {
+		t.Errorf("%v, %v", injury, err)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

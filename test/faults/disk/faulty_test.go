@@ -208,22 +208,25 @@ func TestFaultyPowerCut(t *testing.T) {
 	}
 }
 
-// TestFaultyKill keeps what was written, up to the middle of one write.
+// TestFaultyKill keeps what was written, up to the middle of one write or its
+// end, which then nobody hears of.
 func TestFaultyKill(t *testing.T) {
-	d := NewFaulty(t, FaultyOptions{})
-	f := create(t, filepath.Join(d.Dir(), "f"))
-	_, err := f.WriteAt([]byte("0123"), 0)
-	must(t, err)
-	d.Inject(Rule{Op: OpWrite, PowerCut: true, Keep: 2})
-	wrote := make(chan error, 1)
-	go func() { _, err := f.WriteAt([]byte("abcd"), 2); wrote <- errors.Join(err, f.Close()) }()
-	<-d.PowerOff()
-	must(t, d.Remount())
-	if err := <-wrote; err == nil {
-		t.Error("the write without power succeeded")
-	}
-	if got := get(f.Name()); got != "01ab" {
-		t.Errorf("%q, want half a write", got)
+	for keep, want := range map[int]string{2: "01ab", 4: "01abcd"} {
+		d := NewFaulty(t, FaultyOptions{})
+		f := create(t, filepath.Join(d.Dir(), "f"))
+		_, err := f.WriteAt([]byte("0123"), 0)
+		must(t, err)
+		d.Inject(Rule{Op: OpWrite, PowerCut: true, Keep: keep})
+		wrote := make(chan error, 1)
+		go func() { _, err := f.WriteAt([]byte("abcd"), 2); wrote <- errors.Join(err, f.Close()) }()
+		<-d.PowerOff()
+		must(t, d.Remount())
+		if err := <-wrote; err == nil {
+			t.Error("the write without power succeeded")
+		}
+		if got := get(f.Name()); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
@@ -297,5 +300,24 @@ func TestFaultyVFS(t *testing.T) {
 	must(t, fsys.RemoveAll(in("x")))
 	if got := get(in("x/y/f")); got != "(not there)" {
 		t.Errorf("removed: %q", got)
+	}
+}
+
+// TestFaultyHole syncs a file that was cut and has grown again: what was cut
+// off must not come back in the hole.
+func TestFaultyHole(t *testing.T) {
+	d := NewFaulty(t, FaultyOptions{LoseUnsynced: true})
+	name := filepath.Join(d.Dir(), "f")
+	put(t, name, "0123456789", true)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	must(t, err)
+	must(t, f.Truncate(2))
+	_, err = f.WriteAt([]byte("x"), 8)
+	must(t, err)
+	must(t, errors.Join(f.Sync(), f.Close()))
+	must(t, d.PowerCut())
+	must(t, d.Remount())
+	if got, want := get(name), "01\x00\x00\x00\x00\x00\x00x"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
