@@ -33,8 +33,17 @@ type Build struct {
 
 // Edit replaces a piece of one source file, which must occur there exactly once.
 type Edit struct {
-	File     string // relative to the module
+	File     string // relative to the module, or to Go's own sources if Std
+	Std      bool
 	Old, New string
+}
+
+// path is where the file is.
+func (e Edit) path(root, goroot string) string {
+	if e.Std {
+		return filepath.Join(goroot, "src", e.File)
+	}
+	return filepath.Join(root, e.File)
 }
 
 // Compile builds the binary at path. root is the directory of the module. It
@@ -45,7 +54,7 @@ func (b Build) Compile(ctx context.Context, root, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	overlay, err := b.writeOverlay(root, work)
+	overlay, err := b.writeOverlay(ctx, root, work)
 	if err != nil {
 		return fmt.Errorf("broken build %s: %w", b.Name, err)
 	}
@@ -59,8 +68,8 @@ func (b Build) Compile(ctx context.Context, root, path string) (err error) {
 
 // writeOverlay writes the edited sources into work, and the file that tells the
 // go command of them.
-func (b Build) writeOverlay(root, work string) (string, error) {
-	sources, err := b.sources(root)
+func (b Build) writeOverlay(ctx context.Context, root, work string) (string, error) {
+	sources, err := b.sources(ctx, root)
 	if err != nil {
 		return "", err
 	}
@@ -70,7 +79,7 @@ func (b Build) writeOverlay(root, work string) (string, error) {
 		if err := os.WriteFile(edited, []byte(text), 0o600); err != nil {
 			return "", err
 		}
-		replace[filepath.Join(root, file)] = edited
+		replace[file] = edited
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -80,13 +89,18 @@ func (b Build) writeOverlay(root, work string) (string, error) {
 	return path, os.WriteFile(path, overlay, 0o600)
 }
 
-// sources are the edited files, by name.
-func (b Build) sources(root string) (map[string]string, error) {
+// sources are the edited files, by path.
+func (b Build) sources(ctx context.Context, root string) (map[string]string, error) {
+	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("where Go is: %w", err)
+	}
 	edited := map[string]string{}
 	for _, e := range b.Edits {
-		text, ok := edited[e.File]
+		path := e.path(root, strings.TrimSpace(string(goroot)))
+		text, ok := edited[path]
 		if !ok {
-			original, err := os.ReadFile(filepath.Join(root, e.File))
+			original, err := os.ReadFile(path)
 			if err != nil {
 				return nil, err
 			}
@@ -95,7 +109,7 @@ func (b Build) sources(root string) (map[string]string, error) {
 		if n := strings.Count(text, e.Old); n != 1 {
 			return nil, fmt.Errorf("%s has %q %d times, want once", e.File, e.Old, n)
 		}
-		edited[e.File] = strings.Replace(text, e.Old, e.New, 1)
+		edited[path] = strings.Replace(text, e.Old, e.New, 1)
 	}
 	return edited, nil
 }

@@ -16,12 +16,12 @@ func TestEditsFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
-	for _, b := range Builds {
+	for _, b := range append(Builds, StrobingClock) {
 		if names[b.Name] || b.Promise == "" || len(b.Edits) == 0 {
 			t.Errorf("%s: a build has a name of its own, a promise and an edit", b.Name)
 		}
 		names[b.Name] = true
-		sources, err := b.sources(root)
+		sources, err := b.sources(t.Context(), root)
 		if err != nil {
 			t.Errorf("%s: %v", b.Name, err)
 		}

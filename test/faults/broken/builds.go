@@ -115,8 +115,8 @@ var Builds = []Build{
 			Old:  "case common == pos.LogEnd:\n\t\treturn Cut{To: common}",
 			New:  "case common <= pos.LogEnd:\n\t\treturn Cut{To: pos.LogEnd}",
 		}, {
-			File: "internal/partition/follow.go",
-			Old:  "case ok && (prevEpoch != req.PrevEpoch || prevCRC != req.PrevCRC):",
+			File: "internal/partition/standing.go",
+			Old:  "case holds && (s.LastEpoch != prevEpoch || s.LastCRC != prevCRC):",
 			New:  "case false:",
 		}},
 	},
@@ -124,13 +124,30 @@ var Builds = []Build{
 		Name:    "epochs_unfenced",
 		Promise: "a deposed leader's session is refused (R2, R5): a broker follows whoever asks last",
 		Edits: []Edit{{
-			File: "internal/partition/session.go",
-			Old:  "case req.Epoch < r.maxSeenEpoch,\n\t\tr.lead != nil && r.lead.epoch >= req.Epoch,\n\t\tok && last > req.Epoch:",
-			New:  "case ok && last < 0:",
+			File: "internal/partition/standing.go",
+			Old:  "case req.Epoch < s.MaxSeenEpoch,\n\t\ts.LeadEpoch != cluster.NoEpoch && s.LeadEpoch >= req.Epoch,\n\t\ts.LastEpoch > req.Epoch:",
+			New:  "case s.LastEpoch < cluster.NoEpoch:",
 		}, {
 			File: "internal/partition/session.go",
 			Old:  "r.maxSeenEpoch = req.Epoch\n",
 			New:  "r.maxSeenEpoch = max(r.maxSeenEpoch, req.Epoch)\n",
 		}},
 	},
+}
+
+// StrobingClock is not broken: it is a host whose wall clock jumps, every three
+// seconds and by up to ten years, forth and back. Nothing but timestamps may
+// notice.
+var StrobingClock = Build{
+	Name:    "strobing_clock",
+	Promise: "no election, lease, lag or session depends on the wall clock (A11)",
+	Edits: []Edit{{
+		Std:  true,
+		File: "time/time.go",
+		Old:  "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n",
+		New: `func Now() Time {
+	sec, nsec, mono := runtimeNow()
+	sec += [...]int64{0, 86400, -86400, 3600, 315360000, -3, -31536000, 7}[uint64(mono)/3e9%8]
+`,
+	}},
 }
