@@ -37,6 +37,9 @@ func Dial(ctx context.Context, o DialOptions) (net.Conn, Hello, error) {
 	defer cancel()
 	conn, err := o.Network.DialContext(ctx, o.Addr)
 	if err != nil {
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			err = op.Err // it says the address again
+		}
 		return nil, Hello{}, fmt.Errorf("dial peer %s: %w", o.Addr, err)
 	}
 	remote, err := greet(ctx, conn, o)

@@ -3,7 +3,6 @@ package replication
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -127,7 +126,7 @@ func (l *link) dial(ctx context.Context, ln lane) (*liveConn, error) {
 	defer cancel()
 	conn, incarnation, err := l.m.dial(ctx, ln, l.peer, endpoint.String())
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", endpoint, err)
+		return nil, err // names the address
 	}
 	return &liveConn{Conn: conn, incarnation: incarnation}, nil
 }

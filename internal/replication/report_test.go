@@ -58,6 +58,9 @@ func TestLinksReport(t *testing.T) {
 		if down.To != 3 || down.State != linkConnecting || !strings.Contains(down.LastError, "refused") || down.LagRecords != nil || down.InSync != 0 {
 			t.Errorf("link to 3 = %+v", down)
 		}
+		if strings.Count(down.LastError, "b3:9192") != 1 {
+			t.Errorf("link to 3 says it again: %s", down.LastError)
+		}
 		c.look(1, 0, func(l *fakeLog) {
 			if f := l.follower(3); f.state != status.StateConnecting || !strings.Contains(f.reason, "refused") {
 				t.Errorf("follower 3 shown as %q (%s)", f.state, f.reason)
