@@ -27,6 +27,8 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 		if ok {
 			cp.Partitions[r.tp] = mark
 			highest = max(highest, mark.LSN)
+		} else if r.log != nil {
+			cp.Partitions[r.tp] = segment.Mark{} // older than the checkpoint: a sign that it has failed
 		}
 	}
 	// The log must be durable as far as the marks reach: if it were cut below
@@ -38,7 +40,7 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 		return fmt.Errorf("write checkpoint in %s: %w", t.o.Dir, err)
 	}
 	for _, r := range replicas {
-		if mark, ok := cp.Partitions[r.tp]; ok {
+		if mark, ok := cp.Partitions[r.tp]; ok && mark.LSN >= cp.LSN {
 			if err := r.log.Committed(mark); err != nil {
 				t.o.Logger.Warn("delete files that no checkpoint needs", r.attrs("error", err)...)
 			}

@@ -173,12 +173,13 @@ func (r *Replica) ReadForFollower(epoch cluster.Epoch, offset int64, maxBytes in
 	}
 	prevEpoch, prevCRC, ok, err := r.log.Preceding(offset)
 	if err != nil {
+		r.giveUpIfDamaged(err)
 		return Chunk{}, r.failUnlocked("read for follower", ErrStorage, err.Error())
 	}
 	if ok {
 		c.PrevEpoch, c.PrevCRC = prevEpoch, prevCRC
 	}
-	if c.Batches, err = r.log.Read(offset, maxBytes, end, true); err != nil {
+	if c.Batches, err = r.readLog(offset, maxBytes, end, true); err != nil {
 		return Chunk{}, r.failUnlocked("read for follower", ErrStorage, err.Error())
 	}
 	for _, b := range c.Batches {

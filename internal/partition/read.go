@@ -51,7 +51,7 @@ func (r *Replica) Read(req ReadRequest) (ReadResult, error) {
 	if err != nil || res.Diverging != nil || req.Offset >= res.HighWatermark {
 		return res, err
 	}
-	res.Batches, err = r.log.Read(req.Offset, req.MaxBytes, res.HighWatermark, req.MinOne)
+	res.Batches, err = r.readLog(req.Offset, req.MaxBytes, res.HighWatermark, req.MinOne)
 	switch {
 	case errors.Is(err, segment.ErrOffsetOutOfRange): // retention was faster
 		return res, r.failUnlocked(op, ErrOffsetOutOfRange, err.Error())
@@ -59,6 +59,20 @@ func (r *Replica) Read(req ReadRequest) (ReadResult, error) {
 		return res, r.failUnlocked(op, ErrStorage, err.Error())
 	}
 	return res, nil
+}
+
+// readLog reads batches. A log that turns out to be damaged is given up: others
+// have what it lost, and it must not be asked again, nor lead.
+func (r *Replica) readLog(offset int64, maxBytes int, limit int64, minOne bool) ([][]byte, error) {
+	batches, err := r.log.Read(offset, maxBytes, limit, minOne)
+	r.giveUpIfDamaged(err)
+	return batches, err
+}
+
+func (r *Replica) giveUpIfDamaged(err error) {
+	if errors.Is(err, segment.ErrCorrupt) {
+		r.t.failReplica(r, err.Error())
+	}
 }
 
 // readable checks the request and fills in all but the data. REQUIRES: r.mu is
@@ -178,6 +192,7 @@ func (r *Replica) ListOffset(spec int64, current cluster.Epoch) (OffsetResult, e
 		found, ok, err = r.log.OffsetForTimestamp(spec, hw)
 	}
 	if err != nil {
+		r.giveUpIfDamaged(err)
 		return none, r.failUnlocked(op, ErrStorage, err.Error())
 	}
 	if !ok {

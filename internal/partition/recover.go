@@ -35,11 +35,20 @@ const recoverFlushBytes = 32 << 20
 // (replication.md §3.10). Call it once, before Run.
 func (t *Table) Recover() (RecoveryReport, error) {
 	cp, err := segment.ReadCheckpoint(t.o.FS, t.o.Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	rc := &recovery{t: t, marks: cp.Partitions, from: wal.LSN(cp.LSN), failed: map[cluster.TopicPartition]string{}}
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, segment.ErrCorrupt):
+		// Without it the whole write-ahead log makes up for it, or nothing does. Then
+		// nobody may touch what there is.
+		damaged := errors.Is(err, segment.ErrCorrupt)
+		if begin, ok := t.o.WAL.Begin(); begin > 0 || damaged && !ok {
+			rc.lost = fmt.Sprintf("no checkpoint to open it at: %v", err)
+		}
+	default:
 		return RecoveryReport{}, fmt.Errorf("read checkpoint in %s: %w", t.o.Dir, err)
 	}
-	t.checkpoint.last = wal.LSN(cp.LSN)
-	rc := &recovery{t: t, marks: cp.Partitions, failed: map[cluster.TopicPartition]string{}}
+	t.checkpoint.last = rc.from
 	if err := rc.openAll(); err != nil {
 		return RecoveryReport{}, err
 	}
@@ -50,10 +59,11 @@ func (t *Table) Recover() (RecoveryReport, error) {
 			return RecoveryReport{}, err
 		}
 	}
-	res, err := t.o.WAL.Replay(wal.LSN(cp.LSN), rc.replay)
+	res, err := t.o.WAL.Replay(rc.from, rc.replay)
 	if err != nil {
 		return RecoveryReport{}, fmt.Errorf("replay write-ahead log: %w", err)
 	}
+	res.Corrupt = res.Corrupt || rc.lost != ""
 	if res.Corrupt {
 		for tp := range t.replicas {
 			rc.fail(tp, fmt.Sprintf("write-ahead log damaged at %d", res.CorruptAt))
@@ -84,6 +94,8 @@ func (t *Table) Recover() (RecoveryReport, error) {
 type recovery struct {
 	t        *Table
 	marks    map[cluster.TopicPartition]segment.Mark
+	from     wal.LSN // of the checkpoint
+	lost     string  // not empty: why no replica can be opened
 	failed   map[cluster.TopicPartition]string
 	replayed int64
 	buffered int64
@@ -144,10 +156,18 @@ func (rc *recovery) openOnce(tp cluster.TopicPartition) error {
 func (rc *recovery) open(tp cluster.TopicPartition) (*Replica, error) {
 	t := rc.t
 	mark := rc.marks[tp]
-	dir := t.replicaDir(tp)
-	log, err := segment.Open(segment.Options{FS: t.o.FS, Dir: dir, Logger: t.o.Logger, Mark: mark})
 	r := newReplica(t, tp)
-	r.log, r.highWatermark = log, mark.HighWatermark
+	r.highWatermark = mark.HighWatermark
+	why, err := rc.known(tp)
+	if err != nil {
+		return nil, fmt.Errorf("open replica %s: %w", tp, err)
+	}
+	if why != "" { // its files are left as they are
+		rc.fail(tp, why)
+		t.replicas[tp] = r
+		return r, nil
+	}
+	r.log, err = segment.Open(segment.Options{FS: t.o.FS, Dir: t.replicaDir(tp), Logger: t.o.Logger, Mark: mark})
 	switch {
 	case errors.Is(err, segment.ErrCorrupt):
 		rc.fail(tp, err.Error())
@@ -158,11 +178,22 @@ func (rc *recovery) open(tp cluster.TopicPartition) (*Replica, error) {
 			rc.fail(tp, fmt.Sprintf("producer windows: %v", err))
 		}
 	}
-	if why, err := vfs.ReadFile(t.o.FS, t.failureMarker(tp)); err == nil {
-		rc.fail(tp, string(why))
-	} else if !vfs.IsNotExist(err) {
-		return nil, fmt.Errorf("open replica %s: %w", tp, err)
-	}
 	t.replicas[tp] = r
 	return r, nil
+}
+
+// known says why a replica is known to have failed; empty if it is not.
+func (rc *recovery) known(tp cluster.TopicPartition) (why string, err error) {
+	said, err := vfs.ReadFile(rc.t.o.FS, rc.t.failureMarker(tp))
+	mark, marked := rc.marks[tp]
+	switch {
+	case err == nil:
+		return "failed before: " + strings.TrimPrefix(string(said), "failed before: "), nil
+	case !vfs.IsNotExist(err):
+		return "", err
+	case marked && wal.LSN(mark.LSN) < rc.from:
+		return "failed before, its marker is gone", nil
+	default:
+		return rc.lost, nil
+	}
 }

@@ -45,7 +45,7 @@ func (r *Replica) learn(batches []byte, now time.Time) error {
 func (r *Replica) scan(offset int64, f func(record.Batch)) error {
 	const chunkBytes = 1 << 20
 	for end := r.log.EndOffset(); offset < end; {
-		chunks, err := r.log.Read(offset, chunkBytes, end, true)
+		chunks, err := r.readLog(offset, chunkBytes, end, true)
 		if err != nil {
 			return err
 		}

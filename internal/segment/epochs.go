@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/record"
 )
 
 // EpochStart is an entry of the epoch vector: the offset at which a leader
@@ -82,6 +83,18 @@ func (v epochs) advance(start int64) epochs {
 func (v epochs) at(offset int64) (cluster.Epoch, bool) {
 	e := v.latest(offset + 1)
 	return e, e != cluster.NoEpoch
+}
+
+// check says what is wrong with a batch of the log. Its own CRC does not cover
+// the leader epoch.
+func (v epochs) check(b record.Batch) error {
+	if err := record.Validate(b, 0); err != nil {
+		return err
+	}
+	if e, ok := v.at(b.NextOffset() - 1); ok && e != cluster.Epoch(b.LeaderEpoch()) {
+		return fmt.Errorf("batch at offset %d is of leader epoch %d, want %d", b.BaseOffset(), b.LeaderEpoch(), e)
+	}
+	return nil
 }
 
 // endOf finds the largest epoch not above e and where it ends, in a log that

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/chronik-project/chronik/internal/record"
 	"github.com/chronik-project/chronik/internal/vfs"
 )
 
@@ -96,7 +95,7 @@ func (l *Log) recoverFile(n fileName, end int64, check bool) (f *file, last last
 	if err := errors.Join(err, x.close()); err != nil {
 		return nil, last, err
 	}
-	r := recovery{log: log, size: size, end: end, check: check, interval: l.o.IndexIntervalBytes}
+	r := recovery{log: log, size: size, end: end, check: check, epochs: l.epochs, interval: l.o.IndexIntervalBytes}
 	err = r.scan(from)
 	if errors.Is(err, ErrCorrupt) && from.entries > 0 {
 		// An index of which not everything reached the disk may mislead.
@@ -121,6 +120,7 @@ type recovery struct {
 	size     int64
 	end      int64
 	check    bool
+	epochs   epochs
 	interval int64
 
 	found extent
@@ -139,8 +139,8 @@ func (r *recovery) scan(from extent) error {
 		}
 		if err == nil && r.check {
 			b, err = s.batch()
-			if err == nil && record.Validate(b, 0) != nil {
-				err = fmt.Errorf("batch at offset %d: %w: %w", r.found.end, ErrCorrupt, record.Validate(b, 0))
+			if err == nil && r.epochs.check(b) != nil {
+				err = fmt.Errorf("batch at offset %d: %w: %w", r.found.end, ErrCorrupt, r.epochs.check(b))
 			}
 		}
 		if err != nil {

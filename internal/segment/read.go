@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/record"
@@ -52,6 +53,7 @@ type query struct {
 type holding struct {
 	fileName
 	extent
+	epochs epochs // of the log, where the batches are to be checked
 }
 
 // lookUp finds the batches in memory, or else the file that holds the offset.
@@ -73,7 +75,7 @@ func (l *Log) lookUp(q *query) (recent [][]byte, f *holding, err error) {
 	if found == nil {
 		return nil, nil, l.fail("read", q.offset, fmt.Errorf("no file holds it: %w", ErrCorrupt))
 	}
-	return nil, &holding{fileName: found.fileName, extent: found.extent}, nil
+	return nil, &holding{fileName: found.fileName, extent: found.extent, epochs: slices.Clone(l.epochs)}, nil
 }
 
 // holds reports whether a file is still part of the log.
@@ -122,33 +124,45 @@ func (l *Log) readFile(f *holding, q query) (chunk []byte, err error) {
 			}
 			s.skip(b, size)
 		}
-		chunk, err = q.chooseFrom(s)
+		chunk, err = q.chooseFrom(s, f.epochs)
 		return err
 	})
 	return chunk, err
 }
 
 // chooseFrom returns the batches from where the scanner is: what has been read
-// along with the first of them, not more.
-func (q *query) chooseFrom(s *scanner) ([]byte, error) {
-	b, size, err := s.header()
-	if err != nil || b.NextOffset() > q.limit || size > q.bytes && !q.minOne {
+// along with the first of them, not more. All of them are checked: a damaged
+// batch is neither served nor replicated.
+func (q *query) chooseFrom(s *scanner, v epochs) ([]byte, error) {
+	_, size, err := s.header()
+	if err != nil || size > q.bytes && !q.minOne {
 		return nil, err
 	}
-	if _, err := s.peek(size); err != nil {
+	p, err := s.peek(size)
+	if err != nil {
 		return nil, err
 	}
-	p := s.buffered()
-	return p[:q.fitting(p)], nil
+	b := record.Batch(p[:size:size])
+	if err := v.check(b); err != nil { // before its offsets are believed
+		return nil, s.corrupt(err.Error())
+	}
+	if b.NextOffset() > q.limit {
+		return nil, nil
+	}
+	p = s.buffered()
+	return p[:q.fitting(p, v)], nil
 }
 
 // fitting is how many of the bytes are whole batches that the query allows.
 // What follows may be cut short, or damaged: the next read will tell.
-func (q *query) fitting(p []byte) int {
+func (q *query) fitting(p []byte, v epochs) int {
 	n, next := 0, record.Batch(p).BaseOffset()
 	for n < len(p) {
 		b, _, err := record.Next(p[n:])
 		if err != nil || b.BaseOffset() != next || b.NextOffset() > q.limit || n > 0 && int64(n+len(b)) > q.bytes {
+			return n
+		}
+		if n > 0 && v.check(b) != nil {
 			return n
 		}
 		n, next = n+len(b), b.NextOffset()

@@ -21,6 +21,9 @@ type Log struct {
 	cur     openFile     // owned by Run
 	meter   meter
 
+	witnessSlot  int64 // the one to write next; owned by Open, then by upkeep
+	witnessNamed bool  // its name is on disk; owned by upkeep
+
 	wake      chan struct{} // has room for one: the filling round is not empty
 	upkeepDue chan struct{} // has room for one: there is work for upkeep
 	failed    chan struct{} // closed when err is set
@@ -44,6 +47,9 @@ type marks struct {
 	// unsyncedSince is when the oldest async bytes were written that are not
 	// on disk, the zero time if there are none.
 	unsyncedSince time.Time
+	// unwitnessedSince is when frames became durable that the witness does not
+	// cover, the zero time if there are none.
+	unwitnessedSince time.Time
 }
 
 // lifecycle is what a log will still do.
@@ -66,9 +72,13 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	witness, slot, err := readWitness(o.FS, o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	return &Log{
 		o:         o,
-		pending:   pendingFiles{files: files, temps: temps},
+		pending:   pendingFiles{files: files, temps: temps, witness: witness},
 		wake:      make(chan struct{}, 1),
 		upkeepDue: make(chan struct{}, 1),
 		failed:    make(chan struct{}),
@@ -77,6 +87,8 @@ func Open(o Options) (*Log, error) {
 		spare:     newRound(),
 		budget:    budget{limit: o.MaxBufferedBytes},
 		files:     fileSet{changed: make(chan struct{}, 1)},
+
+		witnessSlot: slot,
 	}, nil
 }
 
@@ -90,6 +102,17 @@ func (l *Log) Durable() LSN {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.marks.durable
+}
+
+// Begin is the position of the first frame that Open found; ok is false if it
+// found none. It is meant for before Replay.
+func (l *Log) Begin() (lsn LSN, ok bool) {
+	for _, f := range l.pending.files {
+		if f.state == headerUsed && (!ok || f.start < lsn) {
+			lsn, ok = f.start, true
+		}
+	}
+	return lsn, ok
 }
 
 // End is the position at which the next frame goes.
@@ -136,6 +159,10 @@ func (l *Log) advance(durable LSN) {
 	}
 	if durable > l.marks.durable {
 		l.marks.durable = durable
+		if l.marks.unwitnessedSince.IsZero() {
+			l.marks.unwitnessedSince = time.Now()
+			notify(l.upkeepDue)
+		}
 		if l.moved != nil {
 			close(l.moved)
 			l.moved = nil

@@ -10,8 +10,9 @@ import (
 
 // pendingFiles is what Open found in the directory.
 type pendingFiles struct {
-	files []fileInfo
-	temps []string
+	files   []fileInfo
+	temps   []string
+	witness LSN // so much has been on disk
 }
 
 // ReplayResult says what [Log.Replay] found at the end of the log.
@@ -46,12 +47,13 @@ func (l *Log) Replay(from LSN, fn func(Frame) error) (ReplayResult, error) {
 	if again {
 		return ReplayResult{}, ErrClosed
 	}
-	s := &scanner{fs: l.o.FS, files: l.pending.files, fn: fn}
+	s := &scanner{fs: l.o.FS, files: l.pending.files, fn: fn, witness: l.pending.witness}
 	if err := s.run(from); err != nil {
 		return ReplayResult{}, err
 	}
 	result := s.result()
 	if s.corrupt {
+		result.End = max(result.End, s.witness)
 		for _, f := range s.files {
 			if f.state == headerUsed {
 				result.End = max(result.End, f.capacity())

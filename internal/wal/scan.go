@@ -16,7 +16,11 @@ func Scan(fsys vfs.FS, dir string, from LSN, fn func(Frame) error) (ReplayResult
 	if err != nil {
 		return ReplayResult{}, err
 	}
-	s := scanner{fs: fsys, files: files, fn: fn}
+	witness, _, err := readWitness(fsys, dir)
+	if err != nil {
+		return ReplayResult{}, err
+	}
+	s := scanner{fs: fsys, files: files, fn: fn, witness: witness}
 	err = s.run(from)
 	return s.result(), err
 }
@@ -26,6 +30,8 @@ type scanner struct {
 	fs    vfs.FS
 	files []fileInfo // by sequence
 	fn    func(Frame) error
+	// witness is how much of the log has been on disk at least.
+	witness LSN
 
 	at      int // index of the file that the walk is in, -1 for none
 	end     LSN // where the next frame is expected
@@ -47,6 +53,13 @@ func (s *scanner) result() ReplayResult {
 // run walks from a position to the end of the log. The position was durable
 // when it was chosen.
 func (s *scanner) run(from LSN) error {
+	err := s.find(from)
+	s.corrupt = s.corrupt || err == nil && s.end < s.witness
+	return err
+}
+
+// find looks for the file that a position is in, and walks from there.
+func (s *scanner) find(from LSN) error {
 	s.at, s.end, s.durable = -1, from, from
 	for i, f := range s.files {
 		if f.state == headerUsed && f.start <= from {

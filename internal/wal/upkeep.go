@@ -14,8 +14,8 @@ import (
 // released meanwhile.
 const spaceRetryInterval = time.Second
 
-// upkeep is the goroutine beside Run: it syncs what async entries wrote,
-// recycles released files, and keeps a file ready ahead of need. Its fields
+// upkeep is the goroutine beside Run: it syncs what async entries wrote, writes
+// the witness, recycles released files, and keeps a file ready ahead of need. Its fields
 // are owned by run.
 type upkeep struct {
 	log       *Log
@@ -58,6 +58,9 @@ func (u *upkeep) step() (more bool, err error) {
 	if err := u.syncBehind(); err != nil {
 		return false, err
 	}
+	if err := u.witness(); err != nil {
+		return false, err
+	}
 	if released := u.takeReleased(); len(released) > 0 {
 		return true, u.log.recycle(released)
 	}
@@ -69,12 +72,13 @@ func (u *upkeep) step() (more bool, err error) {
 }
 
 // nextDue is when step has work again although nobody asks, zero if never.
-func (u *upkeep) nextDue() time.Time {
-	at := u.syncDue()
-	if at.IsZero() || !u.retryAt.IsZero() && u.retryAt.Before(at) {
-		return u.retryAt
+func (u *upkeep) nextDue() (first time.Time) {
+	for _, at := range []time.Time{u.syncDue(), u.witnessDue(), u.retryAt} {
+		if first.IsZero() || !at.IsZero() && at.Before(first) {
+			first = at
+		}
 	}
-	return at
+	return first
 }
 
 // syncDue is when async bytes must be synced, zero if there are none.
