@@ -184,6 +184,9 @@ type Config struct {
 	// that cannot be reached where the broker says.
 	TraceAddrs map[int32]string
 
+	// KeepIntervals keeps Report.Intervals: about 10 KB for each second.
+	KeepIntervals bool
+
 	// MaxBuffered bounds the records of one producer that wait for the
 	// cluster. A record that finds it full is shed, which counts as a failure.
 	//

@@ -209,9 +209,16 @@ func (t *target) topicEnvironment(ctx context.Context, detail kadm.TopicDetail) 
 	if n := detail.Partitions.NumReplicas(); n > 0 {
 		env.ReplicationFactor = &n
 	}
+	t.describeConfigs(ctx, &env)
+	return env
+}
+
+// describeConfigs fills in the topic's settings, if the broker that is asked
+// tells them: it may not have heard of a new topic yet.
+func (t *target) describeConfigs(ctx context.Context, env *TopicEnvironment) {
 	described, err := t.admin.DescribeTopicConfigs(ctx, t.topic)
 	if err != nil || len(described) != 1 || described[0].Err != nil {
-		return env
+		return
 	}
 	env.Configs = map[string]*string{}
 	for _, c := range described[0].Configs {
@@ -225,7 +232,6 @@ func (t *target) topicEnvironment(ctx context.Context, detail kadm.TopicDetail) 
 			env.Configs[c.Key] = c.Value
 		}
 	}
-	return env
 }
 
 // describeEnd adds what can only be told after the load.
@@ -234,6 +240,9 @@ func (t *target) describeEnd(ctx context.Context, env *Environment, beside *obse
 	defer cancel()
 	if state, err := t.inSync(ctx); err == nil {
 		env.ISR.End = state
+	}
+	if env.Topic.Configs == nil {
+		t.describeConfigs(ctx, &env.Topic)
 	}
 	env.Client.LoadEnd = hostFiles().load()
 	env.Client.GCCount, env.Client.GCPause = beside.gcCount, beside.gcPause.Microseconds()

@@ -19,13 +19,15 @@ type lane struct {
 	measured  time.Duration // that load was offered
 	answered  time.Duration // from the first record's time to the last ack, summed over the blocks
 	began     time.Time     // of the newest block
+	fine      bool          // intervals are kept
+	intervals []Interval    // of all measured blocks
 }
 
 // newLanes opens the producers of every arm.
 func (t *target) newLanes(c Config) ([]*lane, error) {
 	lanes := make([]*lane, 0, len(c.Arms))
 	for _, arm := range c.Arms {
-		l := &lane{arm: arm, total: newRecorder()}
+		l := &lane{arm: arm, total: newRecorder(), fine: c.KeepIntervals}
 		for i := range c.Producers {
 			p, err := t.newProducer(arm, t.partitions, append(c.loadOptions(), arm.options()...)...)
 			if err != nil {
@@ -73,6 +75,11 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 	m.block(l.arm, recorders)
 	start := time.Now().Add(startDelay)
 	l.began = start
+	if l.fine {
+		for _, rec := range recorders {
+			rec.per.began = start // nobody writes to it yet
+		}
+	}
 	if l.schedules != nil {
 		l.openLoop(ctx, start, length, recorders)
 	} else {
@@ -135,6 +142,8 @@ func (l *lane) keep(recorders []*recorder, offered time.Duration, startMillis in
 	for _, rec := range recorders {
 		block.merge(rec)
 	}
+	l.intervals = append(l.intervals, block.per.finish(l.arm, offered)...)
+	block.per = intervals{} // not of all blocks as well
 	l.total.merge(block)
 	l.measured += offered
 	// A cluster that is overloaded answers all the same, later.

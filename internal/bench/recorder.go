@@ -25,6 +25,7 @@ type recorder struct {
 	pacing   Pacing           // guarded by mu; empty in a closed loop
 	closed   bool             // guarded by mu; no more records will be offered
 	lastAck  time.Time        // guarded by mu; zero while there is none
+	per      intervals        // guarded by mu
 
 	abandoned bool // guarded by mu; what is still heard is too late to count
 }
@@ -52,6 +53,7 @@ func (r *recorder) offering(due, sent time.Time) {
 	defer r.mu.Unlock()
 	r.offered++
 	r.lateness.record(sent.Sub(due))
+	r.per.offered(due, sent)
 }
 
 // succeeded notes that a record was acked, or sent where no ack is asked for.
@@ -65,6 +67,7 @@ func (r *recorder) succeeded(due, sent, now time.Time) {
 	r.lastAck = now
 	r.response.record(now.Sub(due))
 	r.service.record(now.Sub(sent))
+	r.per.succeeded(due, sent, now)
 	r.settle()
 }
 
@@ -138,6 +141,7 @@ func (r *recorder) merge(from *recorder) {
 	r.service.merge(from.service)
 	r.failure.merge(from.failure)
 	r.lateness.merge(from.lateness)
+	r.per.merge(&from.per)
 	if from.lastAck.After(r.lastAck) {
 		r.lastAck = from.lastAck
 	}

@@ -32,10 +32,12 @@ type Report struct {
 	Blocks      []BlockReport `json:"blocks"` // in the order they ran
 	// Stages are where the time went, of each arm with acks; empty when that was
 	// not asked for.
-	Stages       []StageReport `json:"stages"`
-	StagesNotes  []string      `json:"stages_notes"` // what has to be said with them
-	Warmup       WarmupReport  `json:"warmup"`
-	Generator    Generator     `json:"generator"`
+	Stages      []StageReport `json:"stages"`
+	StagesNotes []string      `json:"stages_notes"` // what has to be said with them
+	Warmup      WarmupReport  `json:"warmup"`
+	Generator   Generator     `json:"generator"`
+	// Intervals are kept when Config asks for them; WriteLog writes them.
+	Intervals    []Interval    `json:"-"`
 	Verification *Verification `json:"verification"` // nil: not asked for
 	Environment  Environment   `json:"environment"`
 	Assertions   []Assertion   `json:"assertions"`

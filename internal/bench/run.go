@@ -151,6 +151,7 @@ func (r *Report) judge(lanes []*lane, c Config) {
 		}
 		r.Generator.Shed += arm.ErrorsByCode[FailureShed]
 		r.Arms = append(r.Arms, arm)
+		r.Intervals = append(r.Intervals, l.intervals...)
 	}
 	q := lateness.quantiles()
 	r.Generator.LatenessP50, r.Generator.LatenessP99, r.Generator.LatenessMax = q.P50, q.P99, q.Max

@@ -87,7 +87,10 @@ func warmUp(ctx context.Context, lanes []*lane, c Config, m *monitor) WarmupRepo
 
 // warm runs one window of an arm.
 func (l *lane) warm(ctx context.Context, length time.Duration, concurrency int, m *monitor, total *recorder) WarmupWindow {
+	fine := l.fine
+	l.fine = false // what is not measured has no intervals
 	recorders, _ := l.run(ctx, length, concurrency, m)
+	l.fine = fine
 	all := newRecorder()
 	for _, rec := range recorders {
 		all.merge(rec)

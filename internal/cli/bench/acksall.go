@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type acksAllOptions struct {
 	maxBuffered int
 	assert      string
 	traces      string
+	out         string
 	sweep       sweepOptions
 }
 
@@ -74,12 +76,17 @@ loss==0, duplicates==0, valid. Latency is claimed of every arm with acks.
 found once more; it has one arm, acks=all unless --acks says otherwise. Every
 record of every rate is read back: mind the disk, or say --verify off.
 
+--out saves the result as JSON and, for each second, the response, service and
+lateness times: *.hlog (interval logs in nanoseconds, tagged with the acks) and
+*.hgrm (percentiles in milliseconds) open in HdrHistogram's tools.
+
 Exit status: 1 when a record failed, 4 when a claim does not hold or no rate
 meets --slo, 5 when verification fails.`,
 		Example: `  chronik bench acks-all
   chronik bench acks-all --rate 20k --record-size 1KiB --duration 60s --acks all,1,0
   chronik bench acks-all --acks all --arrival poisson -c min.insync.replicas=2
   chronik bench acks-all --assert 'p99<10ms,loss==0' -o json
+  chronik bench acks-all --duration 60s --out ./run-1
   chronik bench acks-all --find-max --slo 'p99<10ms'
   chronik bench acks-all --sweep 1k,5k,20k --acks all,1
   chronik bench acks-all --closed-loop --concurrency 16`,
@@ -111,6 +118,7 @@ meets --slo, 5 when verification fails.`,
 	fs.BoolVar(&o.sweep.findMax, "find-max", false, "search for the highest rate that meets --slo, from --rate on; --duration is how long each is held")
 	fs.StringVar(&o.sweep.slo, "slo", "", "`CLAIMS` that a rate has to meet, such as p99<10ms,errors<0.1%")
 	fs.StringVar(&o.sweep.rates, "sweep", "", "measure these `RATES` one after the other, such as 1k,5k,20k")
+	fs.StringVar(&o.out, "out", "", "save the result and the histograms in this new `DIR`")
 	settings.Alias(fs, "throughput", "rate")
 	arms := make([]string, 0, len(engine.Arms()))
 	for _, arm := range engine.Arms() {
@@ -149,7 +157,7 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 		Arms: arms, Rate: float64(o.rate), Arrival: arrival, Seed: o.seed,
 		Duration: o.duration, Warmup: warmup, WarmupMax: o.warmupMax, Block: o.block,
 		ClosedLoop: o.closedLoop, Concurrency: o.concurrency, MaxBuffered: o.maxBuffered,
-		SkipTraces: skipTraces, TraceAddrs: addrs,
+		KeepIntervals: o.out != "", SkipTraces: skipTraces, TraceAddrs: addrs,
 	}, claims, nil
 }
 
@@ -164,6 +172,9 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	if _, _, err := o.sweep.parse(o); err != nil {
 		return err
 	}
+	if err := reserveBundle(o.out); err != nil {
+		return err
+	}
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.Report, error) {
 		config.Target = target
 		return engine.Run(ctx, config)
@@ -172,7 +183,10 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 		return err
 	}
 	broken := report.Assert(claims)
-	return finish(g, acksAllResult(report), outcome{
+	result := acksAllResult(report)
+	err = errors.Join(err, saveBundle(o.out, result, report))
+	result.Footer = append(result.Footer, savedLine(o.out)...)
+	return finish(g, result, outcome{
 		interrupted: report.Interrupted, verification: report.Verification, broken: broken,
 	}, err)
 }

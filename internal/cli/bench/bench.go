@@ -75,6 +75,7 @@ func (o *targetOptions) bind(fs *pflag.FlagSet) {
 func bindCompletions(g *globals.Globals, cmd *cobra.Command, more map[string][]string) {
 	complete := map[string]cobra.CompletionFunc{
 		"topic":  g.CompleteTopics,
+		"out":    cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		"verify": cobra.FixedCompletions([]string{verifyFull, verifyOff}, cobra.ShellCompDirectiveNoFileComp),
 	}
 	for flag, values := range more {

@@ -37,16 +37,23 @@ var stageColumns = []string{"client", "net", "queue", "append", "fsync", "follow
 // stageLines lays out where the time goes, in milliseconds. What is shown adds
 // up: rounding is shared out.
 func stageLines(reports []engine.StageReport, notes []string) []string {
+	const title = "where the time goes, in ms"
+	width := len(title) + 2
+	for _, r := range reports {
+		for _, c := range r.Cohorts {
+			width = max(width, len(stageName(r, c))+1)
+		}
+	}
 	var lines []string
 	for _, r := range reports {
 		for _, c := range r.Cohorts {
 			if c.Name == engine.CohortAll {
 				continue
 			}
-			line := fmt.Sprintf("%-28s%s   %s", stageName(r, c), stageCells(c), lastWords(c))
+			line := fmt.Sprintf("%-*s%s   %s", width, stageName(r, c), stageCells(c), lastWords(c))
 			lines = append(lines, strings.TrimRight(line, " "))
 			if f := c.Follower; f != nil && c.Slowest != nil && *c.Slowest > 0 {
-				lines = append(lines, fmt.Sprintf("%-28s%s", "", followerWords(*c.Slowest, f)))
+				lines = append(lines, fmt.Sprintf("%*s%s", width, "", followerWords(*c.Slowest, f)))
 			}
 		}
 	}
@@ -54,7 +61,7 @@ func stageLines(reports []engine.StageReport, notes []string) []string {
 		return nil
 	}
 	if len(lines) > 0 {
-		head := fmt.Sprintf("%-28s", "where the time goes, in ms")
+		head := fmt.Sprintf("%-*s", width, title)
 		for _, name := range stageColumns {
 			head += fmt.Sprintf("%9s", name)
 		}

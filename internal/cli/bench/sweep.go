@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -57,6 +58,9 @@ func sweep(ctx context.Context, g *globals.Globals, o acksAllOptions, config eng
 	if err != nil {
 		return err
 	}
+	if err := reserveBundle(o.out); err != nil {
+		return err
+	}
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.SweepReport, error) {
 		config.Target = target
 		if o.sweep.findMax {
@@ -68,7 +72,10 @@ func sweep(ctx context.Context, g *globals.Globals, o acksAllOptions, config eng
 		return err
 	}
 	last := report.Steps[len(report.Steps)-1].Report
-	return finish(g, sweepResult(report), outcome{
+	result := sweepResult(report)
+	err = errors.Join(err, saveSweep(o.out, result, report))
+	result.Footer = append(result.Footer, savedLine(o.out)...)
+	return finish(g, result, outcome{
 		interrupted: report.Interrupted, verification: last.Verification, broken: unmet(report),
 	}, err)
 }
