@@ -109,6 +109,18 @@ func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) error {
 	return err
 }
 
+// Members asks what the controller has heard of the brokers.
+func (c *Client) Members(ctx context.Context) ([]Member, error) {
+	select {
+	case c.calls <- struct{}{}:
+		defer func() { <-c.calls }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: too many calls: %w", ErrUnreachable, ctx.Err())
+	}
+	resp, _, err := c.answered(ctx, request{Members: true}, &c.pool)
+	return resp.Members, err
+}
+
 // Close closes the connections. Calls that are under way fail.
 func (c *Client) Close() {
 	c.pool.close()
@@ -126,9 +138,20 @@ func (c *Client) one(ctx context.Context, req request) (res cluster.Result, repe
 	return c.call(ctx, req, &c.pool)
 }
 
-// call asks whoever leads until somebody answers. It reports whether an earlier
-// attempt may have been carried out.
+// call asks for something to be done. It reports whether an earlier attempt may
+// have been carried out.
 func (c *Client) call(ctx context.Context, req request, from *pool) (res cluster.Result, repeated bool, err error) {
+	resp, repeated, err := c.answered(ctx, req, from)
+	if err != nil {
+		return cluster.Result{}, repeated, err
+	}
+	res = resp.Result.decode()
+	res.Err = resp.Err.decode()
+	return res, repeated, res.Err
+}
+
+// answered asks whoever leads until somebody answers.
+func (c *Client) answered(ctx context.Context, req request, from *pool) (resp response, repeated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	last := errors.New("the metadata log has no leader")
@@ -151,13 +174,11 @@ func (c *Client) call(ctx context.Context, req request, from *pool) (res cluster
 			case resp.Again != "":
 				last, repeated = errors.New(resp.Again), repeated || resp.Uncertain
 			default:
-				res := resp.Result.decode()
-				res.Err = resp.Err.decode()
-				return res, repeated, res.Err
+				return resp, repeated, nil
 			}
 		}
 		if !pause(ctx, retryPause) {
-			return cluster.Result{}, repeated, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
+			return response{}, repeated, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
 		}
 	}
 }

@@ -37,8 +37,14 @@ func (o *Office) Heard(now time.Time, conn uint64, beat Heartbeat, img *cluster.
 		return fmt.Errorf("broker %d epoch %d, registered under %d: %w", beat.Broker, beat.Epoch, b.Epoch, cluster.ErrStaleBrokerEpoch)
 	}
 	o.sessions.heard(now, connID(conn), beat)
+	if beat.AppliedIndex >= img.Index() {
+		o.sessions.caughtUp(now, beat.Broker)
+	}
 	return nil
 }
+
+// Members describes the brokers that sent heartbeats, by id.
+func (o *Office) Members(now time.Time) []Member { return o.sessions.members(now) }
 
 // Ended notes the end of a connection.
 func (o *Office) Ended(now time.Time, id cluster.BrokerID, conn uint64) {

@@ -285,3 +285,31 @@ func TestRequestsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestMembersAreDescribedByTheController whoever is asked.
+func TestMembersAreDescribedByTheController(t *testing.T) {
+	run(t, 3, nil, func(t *testing.T, b *bed) {
+		rest(2 * time.Second)
+		b.brokers[3].silence()
+		rest(time.Second)
+		b.topic("t", 1, 2) // which broker 3 does not tell that it knows
+		rest(3 * time.Second)
+		for _, id := range []cluster.BrokerID{1, 2, 3} {
+			members, err := b.brokers[id].client.Members(t.Context())
+			if err != nil || len(members) != 3 {
+				t.Fatalf("broker %d: %+v, error %v", id, members, err)
+			}
+			end := b.store.AppliedIndex()
+			for i, m := range members {
+				switch {
+				case m.Broker != cluster.BrokerID(i+1):
+					t.Errorf("member %d is %+v", i, m)
+				case m.Broker != 3 && (m.AppliedIndex != end || m.HeardAgo > 500*time.Millisecond || m.CaughtUpAgo != m.HeardAgo):
+					t.Errorf("at %d: %+v", end, m)
+				case m.Broker == 3 && (m.AppliedIndex >= end || m.HeardAgo < 4*time.Second || m.CaughtUpAgo != m.HeardAgo):
+					t.Errorf("at %d: %+v, which is silent", end, m)
+				}
+			}
+		}
+	})
+}

@@ -32,6 +32,7 @@ type request struct {
 	Command       json.RawMessage `json:"command,omitempty"` // cluster.Encode
 	Heartbeat     *Heartbeat      `json:"heartbeat,omitempty"`
 	Create        *createRequest  `json:"create,omitempty"`
+	Members       bool            `json:"members,omitempty"` // asks for them
 }
 
 // createRequest asks for a topic under an id that the caller chose.
@@ -81,6 +82,19 @@ type response struct {
 	Uncertain bool       `json:"uncertain,omitempty"`
 	Err       *wireError `json:"err,omitempty"`
 	Result    wireResult `json:"result"`
+	// Members answers who was heard of.
+	Members []Member `json:"members,omitempty"`
+}
+
+// Member is what the controller heard of a broker as a member of the metadata log.
+type Member struct {
+	Broker cluster.BrokerID `json:"broker"`
+	// AppliedIndex is how far it acts on the log; it has at least so much of it.
+	AppliedIndex uint64 `json:"applied_index"`
+	// HeardAgo is the age of its last heartbeat, and CaughtUpAgo of the last one
+	// with which it acted on all of the log; negative if none did.
+	HeardAgo    time.Duration `json:"heard_ago_ns"`
+	CaughtUpAgo time.Duration `json:"caught_up_ago_ns"`
 }
 
 // wireResult is a cluster.Result.

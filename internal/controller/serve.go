@@ -64,6 +64,9 @@ func (c *Controller) answer(ctx context.Context, who caller, req request) respon
 	if t == nil {
 		return c.notController()
 	}
+	if req.Members {
+		return response{Members: t.members()}
+	}
 	res, err := t.handle(ctx, who, req)
 	switch {
 	case errors.Is(err, meta.ErrNotLeader):

@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -29,6 +31,9 @@ const (
 type session struct {
 	beat    Heartbeat // the last one
 	heardAt time.Time
+	// caughtUpAt is when a heartbeat last said that the broker acts on all of the
+	// log; zero if none did.
+	caughtUpAt time.Time
 	// conn carries the heartbeats; zero when it ended or was never there.
 	conn connID
 	// connected says that conn was there at some time in this term.
@@ -69,7 +74,35 @@ func (s *sessions) registered(now time.Time, id cluster.BrokerID) {
 
 // heard notes a heartbeat that came over conn.
 func (s *sessions) heard(now time.Time, conn connID, beat Heartbeat) {
-	s.of[beat.Broker] = &session{beat: beat, heardAt: now, conn: conn, connected: true}
+	one := &session{beat: beat, heardAt: now, conn: conn, connected: true}
+	if was := s.of[beat.Broker]; was != nil {
+		one.caughtUpAt = was.caughtUpAt
+	}
+	s.of[beat.Broker] = one
+}
+
+// caughtUp notes that the broker's last heartbeat was up to date with the log.
+func (s *sessions) caughtUp(now time.Time, id cluster.BrokerID) {
+	if one := s.of[id]; one != nil {
+		one.caughtUpAt = now
+	}
+}
+
+// members describes those that sent a heartbeat in this term, by id.
+func (s *sessions) members(now time.Time) []Member {
+	var all []Member
+	for id, one := range s.of {
+		if !one.connected {
+			continue
+		}
+		m := Member{Broker: id, AppliedIndex: one.beat.AppliedIndex, HeardAgo: now.Sub(one.heardAt), CaughtUpAgo: -1}
+		if !one.caughtUpAt.IsZero() {
+			m.CaughtUpAgo = now.Sub(one.caughtUpAt)
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Broker, b.Broker) })
+	return all
 }
 
 // ended notes the end of a connection. It matters only if the broker's latest

@@ -141,6 +141,13 @@ func (t *term) heartbeat(conn connID, h Heartbeat) error {
 	return nil
 }
 
+// members describes the brokers that sent heartbeats in this term.
+func (t *term) members() []Member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Members(time.Now())
+}
+
 // connEnded makes a broker whose heartbeats came over the connection a suspect.
 func (t *term) connEnded(id cluster.BrokerID, conn connID) {
 	t.mu.Lock()

@@ -193,17 +193,37 @@ func (b *broker) apiOptions() api.Options {
 	}
 }
 
-// quorum describes the metadata log as this member sees it.
-func (b *broker) quorum(context.Context) (api.Quorum, error) {
+// membersTimeout bounds the question to the controller who is how far.
+const membersTimeout = time.Second
+
+// quorum describes the metadata log as this member sees it, and the others as the
+// controller does; without a controller they are unknown.
+func (b *broker) quorum(ctx context.Context) (api.Quorum, error) {
 	s := b.meta.Status()
 	q := api.Quorum{Leader: s.Leader, Term: int64(s.Term), CommitIndex: int64(s.CommitIndex)}
+	ctx, cancel := context.WithTimeout(ctx, membersTimeout)
+	defer cancel()
+	heard, err := b.client.Members(ctx)
+	if err != nil {
+		b.log.Debug("cannot ask how far the members of the metadata log are", slog.Any("error", err))
+	}
+	now := time.Now()
 	member := func(id cluster.BrokerID) api.QuorumMember {
 		m := api.QuorumMember{ID: id, LastIndex: -1}
 		if id == b.c.NodeID {
-			m.LastIndex, m.LastContact = int64(s.LastIndex), time.Now()
+			m.LastIndex, m.LastContact = int64(s.LastIndex), now
 			if s.LastIndex == s.CommitIndex {
-				m.LastCaughtUp = m.LastContact
+				m.LastCaughtUp = now
 			}
+			return m
+		}
+		at := slices.IndexFunc(heard, func(h controller.Member) bool { return h.Broker == id })
+		if at < 0 {
+			return m
+		}
+		m.LastIndex, m.LastContact = int64(heard[at].AppliedIndex), now.Add(-heard[at].HeardAgo)
+		if ago := heard[at].CaughtUpAgo; ago >= 0 {
+			m.LastCaughtUp = now.Add(-ago)
 		}
 		return m
 	}
