@@ -12,7 +12,8 @@
 // Disks need Linux and root, and end with their test. When the test process is
 // killed instead, its loop devices are detached and its files freed as soon as
 // nothing is mounted from them, and what is still mounted is unmounted by the
-// next test that makes a disk. Damage needs neither.
+// next test that makes a disk. Tests should run in a mount namespace of their
+// own, see [Private]. Damage needs none of this.
 //
 // None of it is part of the product, which does not know about these disks.
 package disk

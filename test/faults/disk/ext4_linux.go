@@ -37,8 +37,8 @@ type Ext4 struct {
 	ballast ballast
 
 	mu       sync.Mutex
-	device   *loopDevice // guarded by mu; nil while nothing is mounted
-	cut      bool        // guarded by mu
+	mounted  bool        // guarded by mu
+	device   *loopDevice // guarded by mu; nil once it is detached
 	throttle int64       // guarded by mu
 }
 
@@ -90,7 +90,6 @@ func (d *Ext4) PowerCut() error {
 	if err != nil {
 		return err
 	}
-	d.cut = true
 	if err := unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush); err != nil {
 		err = fmt.Errorf("shut %s down: %w", d.work.mountPoint(), err)
 		return errors.Join(err, f.Close())
@@ -121,12 +120,17 @@ func (d *Ext4) unmount() error {
 	if d.device == nil {
 		return nil
 	}
-	if err := errors.Join(d.setThrottle(0), unmount(d.work.mountPoint())); err != nil {
+	if d.mounted {
+		if err := errors.Join(d.setThrottle(0), unmount(d.work.mountPoint())); err != nil {
+			return err
+		}
+		d.mounted = false
+	}
+	if err := d.device.awaitDetached(); err != nil {
 		return err
 	}
-	device := d.device
-	d.device, d.cut = nil, false
-	return device.awaitDetached()
+	d.device = nil
+	return nil
 }
 
 // Remount implements [Volatile]: ext4 replays its journal, no check is run.
@@ -144,7 +148,7 @@ func (d *Ext4) Remount() error {
 	if err = errors.Join(err, device.release()); err != nil {
 		return fmt.Errorf("mount %s: %w", device.path(), err)
 	}
-	d.device = device
+	d.device, d.mounted = device, true
 	if err := d.setThrottle(d.throttle); err != nil {
 		return err
 	}

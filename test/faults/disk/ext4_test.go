@@ -237,3 +237,24 @@ func mounted(t *testing.T, dir string) bool {
 	must(t, err)
 	return strings.Contains(string(text), " "+dir+"/")
 }
+
+// TestInUseElsewhere: a disk that another mount namespace still has does not
+// come back as if it had lost power.
+func TestInUseElsewhere(t *testing.T) {
+	defer func(before time.Duration) { busyLimit = before }(busyLimit)
+	busyLimit = 200 * time.Millisecond
+	d := NewExt4(t, Ext4Options{Bytes: 32 << 20})
+	cmd := exec.CommandContext(t.Context(), "sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	must(t, cmd.Start())
+	must(t, d.PowerCut())
+	for range 2 {
+		if err := d.Remount(); !errors.Is(err, syscall.EBUSY) {
+			t.Errorf("remounted although another namespace has the disk: %v", err)
+		}
+	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	busyLimit = 10 * time.Second
+	must(t, d.Remount())
+}

@@ -26,7 +26,7 @@ func (d *Ext4) Slow(bytesPerSecond int64) error {
 
 // setThrottle writes the limit for the device. REQUIRES: d.mu is held.
 func (d *Ext4) setThrottle(bytesPerSecond int64) error {
-	if d.device == nil {
+	if !d.mounted {
 		return nil
 	}
 	if _, err := os.Stat(blkioRoot); bytesPerSecond == 0 && errors.Is(err, os.ErrNotExist) {

@@ -16,8 +16,8 @@ import (
 const workspacePattern = "chronik-disk-*"
 
 // busyLimit bounds the wait for processes that are just dying, and for the
-// kernel to let a device go.
-const busyLimit = 10 * time.Second
+// kernel to let a device go. A test makes it shorter.
+var busyLimit = 10 * time.Second
 
 // workspace is a disk's own directory: its mount point, what is behind it, and
 // a lock that tells it from what a killed test has left.

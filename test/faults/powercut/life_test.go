@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/chronik-project/chronik/test/faults/disk"
@@ -62,6 +63,7 @@ func live(ctx context.Context, d disk.Volatile, o order, p plan) (*account, erro
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), orderVariable+"="+string(text), "GOMAXPROCS=2")
 	cmd.Stderr = &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it never ends by itself
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

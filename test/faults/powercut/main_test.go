@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/chronik-project/chronik/test/faults/disk"
 )
 
 var (
@@ -22,7 +24,7 @@ const orderVariable = "CHRONIK_POWERCUT_WRITER"
 func TestMain(m *testing.M) {
 	text := os.Getenv(orderVariable)
 	if text == "" {
-		os.Exit(m.Run())
+		os.Exit(disk.Private(m.Run))
 	}
 	var o order
 	err := json.Unmarshal([]byte(text), &o)
