@@ -23,7 +23,7 @@ import (
 	"github.com/chronik-project/chronik/test/faults/load"
 )
 
-// topic is the one that all loads are on.
+// topic is the one that loads are on, unless a plan names another.
 const topic = "orders"
 
 // plan says what a rig is made of. The zero value of a field means the default.
@@ -33,6 +33,8 @@ type plan struct {
 	brokers int
 	// partitions is 3 by default: each of three brokers leads one.
 	partitions int32
+	// topic is that of the load; there may be another one for each round.
+	topic string
 	// minISR is 2 by default.
 	minISR int
 	// config is more of the topic's configuration.
@@ -101,6 +103,9 @@ func (p plan) withDefaults() plan {
 	if p.minISR == 0 {
 		p.minISR = 2
 	}
+	if p.topic == "" {
+		p.topic = topic
+	}
 	if p.load.Idempotent+p.load.Ordered+p.load.Unordered+p.load.Direct == 0 {
 		p.load.Idempotent, p.load.Ordered, p.load.Direct = 2, 1, 1
 	}
@@ -119,7 +124,7 @@ func (r *rig) createTopic() {
 	}
 	// One leader on each broker, in turn, whatever the controller would choose.
 	ctx := r.within(30 * time.Second)
-	created, err := r.admin.CreateTopics(ctx, r.plan.partitions, 3, config, topic)
+	created, err := r.admin.CreateTopics(ctx, r.plan.partitions, 3, config, r.plan.topic)
 	if err = errors.Join(err, created.Error()); err != nil {
 		r.Fatal(err)
 	}
@@ -144,7 +149,7 @@ func (r *rig) startLoad() {
 // config is the load's, with what the rig adds to it.
 func (r *rig) config() load.Config {
 	cfg := r.plan.load
-	cfg.Topic, cfg.Partitions, cfg.History = topic, r.plan.partitions, r.history
+	cfg.Topic, cfg.Partitions, cfg.History = r.plan.topic, r.plan.partitions, r.history
 	cfg.Brokers = map[int32]string{}
 	for _, b := range r.brokers.Brokers() {
 		cfg.Brokers[int32(b.ID)] = b.Address
@@ -219,13 +224,13 @@ func (r *rig) awaitAcksOn(n int64, partitions ...int32) time.Duration {
 
 // describe is what the cluster says of the partitions.
 func (r *rig) describe(ctx context.Context) (map[int32]kadm.PartitionDetail, error) {
-	md, err := r.admin.Metadata(ctx, topic)
+	md, err := r.admin.Metadata(ctx, r.plan.topic)
 	if err != nil {
 		return nil, err
 	}
-	all := md.Topics[topic].Partitions
+	all := md.Topics[r.plan.topic].Partitions
 	if len(all) != int(r.plan.partitions) {
-		return nil, fmt.Errorf("%d partitions of %s: %w", len(all), topic, md.Topics[topic].Err)
+		return nil, fmt.Errorf("%d partitions of %s: %w", len(all), r.plan.topic, md.Topics[r.plan.topic].Err)
 	}
 	return all, nil
 }
