@@ -117,10 +117,10 @@ func (t *Table) removeTopic(topic *cluster.Topic) {
 // remove takes a replica out of service and deletes its files. The removal is
 // in the write-ahead log first, or replay would bring the records back.
 func (t *Table) remove(r *Replica, cause error) {
-	r.transition.Lock()
-	defer r.transition.Unlock()
 	r.files.Lock()
 	defer r.files.Unlock()
+	r.transition.Lock()
+	defer r.transition.Unlock()
 	t.mu.Lock()
 	delete(t.replicas, r.tp)
 	t.mu.Unlock()

@@ -93,7 +93,12 @@ func (r *Replica) syncMark() (mark segment.Mark, err error) {
 	if err := r.log.Sync(mark); err != nil {
 		return mark, err
 	}
-	return mark, r.t.writeReplicaFile(r.tp, producersFile, windows)
+	r.windowsAt = -1
+	if err := r.t.writeReplicaFile(r.tp, producersFile, windows); err != nil {
+		return mark, err
+	}
+	r.windowsAt = mark.End
+	return mark, nil
 }
 
 // writeReplicaFile replaces a small file beside a replica's segments, durably.

@@ -82,6 +82,7 @@ func (r *Replica) redo(f wal.Frame) error {
 			return err
 		}
 		if f.Kind == wal.KindReset {
+			r.windowsAt = -1
 			err = r.log.ResetTo(to)
 		} else {
 			err = r.log.TruncateTo(to)

@@ -13,7 +13,7 @@ import (
 // Replica is this broker's copy of one partition. Exactly one of leading,
 // following in a session, or waiting for either is true at any time.
 //
-// Lock order: transition, files, mu. mu is held for memory only; no disk, socket
+// Lock order: files, transition, mu. mu is held for memory only; no disk, socket
 // or channel is waited for under it.
 type Replica struct {
 	t     *Table
@@ -49,12 +49,16 @@ type Replica struct {
 	failed       string                // guarded by mu; why this replica does not serve
 	removed      bool                  // guarded by mu; failed because it is gone
 	marked       bool                  // guarded by files; the failure marker is written
+	// windowsAt is the end of the part of the log that the snapshot of the producer
+	// windows was taken of, as long as that part was not cut; negative: none.
+	// Guarded by files; recovery has the replica to itself.
+	windowsAt int64
 }
 
 // newReplica returns a replica without a log.
 func newReplica(t *Table, tp cluster.TopicPartition) *Replica {
 	return &Replica{
-		t: t, tp: tp, maxSeenEpoch: cluster.NoEpoch, producers: producer.New(),
+		t: t, tp: tp, maxSeenEpoch: cluster.NoEpoch, producers: producer.New(), windowsAt: -1,
 		transition: newTurn(), files: newTurn(),
 	}
 }

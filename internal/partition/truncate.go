@@ -79,10 +79,12 @@ func (t *Table) TruncateFollow(ctx context.Context, tp cluster.TopicPartition, s
 	if !ok {
 		return 0, &Error{TP: tp, Op: "truncate", Leader: cluster.NoBroker, Err: ErrRemoved}
 	}
-	r.transition.Lock()
-	defer r.transition.Unlock()
+	// First the files, for which a checkpoint may have to end: role changes do not
+	// wait for that.
 	r.files.Lock()
 	defer r.files.Unlock()
+	r.transition.Lock()
+	defer r.transition.Unlock()
 	lsn, err := r.logTruncation(session, cut)
 	if err != nil {
 		return 0, err
@@ -128,6 +130,7 @@ func (r *Replica) logTruncation(session uint64, cut Cut) (wal.LSN, error) {
 func (r *Replica) truncate(session uint64, cut Cut) (int64, error) {
 	var err error
 	if cut.Reset {
+		r.windowsAt = -1
 		err = r.log.ResetTo(cut.To)
 	} else {
 		err = r.log.TruncateTo(cut.To)

@@ -16,15 +16,21 @@ const producersFile = "producers.snapshot"
 // loadProducers restores the windows as of end, from the snapshot when it fits
 // and from the log otherwise. REQUIRES: recovery, or r.transition is held.
 func (r *Replica) loadProducers(end int64) error {
-	data, err := vfs.ReadFile(r.t.o.FS, filepath.Join(r.t.replicaDir(r.tp), producersFile))
-	if err == nil {
-		state, at, err := producer.Restore(data)
-		if err == nil && at == end {
-			r.producers = state
-			return nil
-		}
+	if state, ok := r.savedProducers(end); ok {
+		r.producers, r.windowsAt = state, end
+		return nil
 	}
 	return r.rebuildProducers()
+}
+
+// savedProducers reads the snapshot, if it is the one of that end.
+func (r *Replica) savedProducers(end int64) (state *producer.State, ok bool) {
+	data, err := vfs.ReadFile(r.t.o.FS, filepath.Join(r.t.replicaDir(r.tp), producersFile))
+	if err != nil {
+		return nil, false
+	}
+	state, at, err := producer.Restore(data)
+	return state, err == nil && at == end
 }
 
 // learn updates the windows with batches that were appended. REQUIRES: r.mu is
@@ -66,12 +72,21 @@ func (r *Replica) scan(offset int64, f func(record.Batch)) error {
 	return nil
 }
 
-// rebuildProducers reads the windows anew from the log, after a truncation.
-// REQUIRES: r.transition is held.
+// rebuildProducers makes the windows anew after a truncation: from the snapshot
+// of the last checkpoint and what was appended since, if the cut left that part
+// alone, as it does mostly, or else from the whole log. REQUIRES: r.transition
+// and r.files are held, or recovery.
 func (r *Replica) rebuildProducers() error {
-	state := producer.New()
+	state, from := producer.New(), r.log.StartOffset()
+	if at := r.windowsAt; at > from && at <= r.log.EndOffset() {
+		if saved, ok := r.savedProducers(at); ok {
+			state, from = saved, at
+		}
+	} else {
+		r.windowsAt = -1 // what is appended there from now on is something else
+	}
 	now := r.now()
-	err := r.scan(r.log.StartOffset(), func(b record.Batch) { state.Update(b, now) })
+	err := r.scan(from, func(b record.Batch) { state.Update(b, now) })
 	if err != nil {
 		return fmt.Errorf("rebuild producer windows: %w", err)
 	}
