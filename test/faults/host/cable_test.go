@@ -35,3 +35,25 @@ func TestCableHoldsNoMoreThanItsBound(t *testing.T) {
 		t.Errorf("%d of %d frames are under way, want %d", len(underWay), sent, inFlight)
 	}
 }
+
+// TestLatencyIsWithinJitter on both sides, and not below nothing.
+func TestLatencyIsWithinJitter(t *testing.T) {
+	t.Parallel()
+	const d, jitter = 20 * time.Millisecond, 15 * time.Millisecond
+	c := new(cable)
+	c.set(d, jitter)
+	least, most := time.Hour, time.Duration(0)
+	for range 10_000 {
+		latency := c.latency()
+		least, most = min(least, latency), max(most, latency)
+	}
+	if least < d-jitter || least > d-jitter+time.Millisecond || most > d+jitter || most < d+jitter-time.Millisecond {
+		t.Errorf("latencies are %v to %v, want %v±%v", least, most, d, jitter)
+	}
+	c.set(time.Millisecond, time.Second)
+	for range 100 {
+		if latency := c.latency(); latency < 0 {
+			t.Fatalf("a latency of %v", latency)
+		}
+	}
+}

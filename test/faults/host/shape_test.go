@@ -121,9 +121,9 @@ func TestDelayHoldsBothDirections(t *testing.T) {
 	expect("others", other, 0, slack)
 	n.Delay(1, d, jitter)
 	expect("with jitter", s, 2*(d-jitter), 2*d+slack)
-	trips := s.roundTrips(t)
-	if spread := trips[len(trips)*3/4] - trips[len(trips)/4]; spread < jitter/5 {
-		t.Errorf("half of the round trips are within %v of each other, with a jitter of %v", spread, jitter)
+	// A busy machine makes trips longer, never shorter.
+	if trips := s.roundTrips(t); trips[0] >= 2*d {
+		t.Errorf("no round trip is shorter than %v, with a jitter of %v each way", trips[0], jitter)
 	}
 	n.Delay(2, d, 0)
 	expect("both ends", s, 2*d+2*(d-jitter), 4*d+slack)
