@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 )
@@ -26,7 +27,14 @@ type broker struct {
 	view        int // index of the newest image it has applied
 	registered  bool
 	syncing     bool // a sync round is under way
-	roundLSN    int  // what that round will have put on the disk
+	syncAt      time.Time
+	roundLSN    int // what that round will have put on the disk
+	waiting     []waitingOpen
+	conn        uint64 // to the controller
+	slowStart   int    // the round of the end before which it does not register
+	// controllerAt is when the controller was last heard of, heard when each peer.
+	controllerAt time.Time
+	heard        [brokerCount]time.Time
 }
 
 func (b *broker) uuid() cluster.UUID { return cluster.UUID{byte(b.id), b.incarnation} }
@@ -48,7 +56,9 @@ func (b *broker) start() {
 	if !b.w.is(ruleR1) || b.incarnation == 0 || len(b.failed) > 0 || b.w.registration(b.id).Directory != b.uuidOfDirectory() {
 		b.incarnation++
 	}
-	b.registered, b.syncing = false, false
+	b.registered, b.syncing, b.waiting = false, false, nil
+	b.conn = b.w.office.connect()
+	b.controllerAt, b.heard = b.w.now, [brokerCount]time.Time{}
 	view := b.view
 	if view > 0 && b.w.r.IntN(3) == 0 {
 		view -= b.w.r.IntN(min(view, 6))
@@ -90,6 +100,7 @@ func (b *broker) learn(view int) {
 		r.refreshEligible(img)
 	}
 	b.registered = registered
+	b.admit()
 }
 
 func (b *broker) remove(gone func(*replica) bool) {
@@ -118,7 +129,7 @@ func (b *broker) syncStep() {
 }
 
 func (b *broker) beginSync() {
-	b.syncing, b.roundLSN = true, b.lsn
+	b.syncing, b.syncAt, b.roundLSN = true, b.w.now, b.lsn
 	for _, r := range b.replicas {
 		r.round = round{generation: r.generation, end: r.end(), cut: r.follow.cutting}
 	}
@@ -135,6 +146,7 @@ func (b *broker) endSync() {
 		}
 		r.round = round{}
 	}
+	b.admit()
 }
 
 // syncAll waits for the disk.
@@ -168,15 +180,23 @@ func (b *broker) crash() {
 	if w.r.IntN(1000) < w.odds.torn {
 		survives += w.r.IntN(b.lsn - b.syncedLSN + 1)
 	}
-	b.up, b.registered, b.syncing = false, false, false
+	b.up, b.registered, b.syncing, b.waiting = false, false, false, nil
+	w.tally.crashes++
+	if w.r.IntN(4) > 0 { // otherwise the machine is gone as well, and says nothing
+		w.office.Ended(w.now, b.id, b.conn)
+	}
 	if w.tracing {
 		w.logf("b%d crashes, loses %d of %d log entries", b.id, b.lsn-survives, b.lsn)
 	}
 	for _, r := range b.replicas {
+		if r.broken {
+			b.lose(r)
+			continue
+		}
 		r.recover(survives)
 	}
 	b.syncedLSN = b.lsn
-	if !w.damaged && !w.calm && w.r.IntN(4) == 0 {
+	if !w.damaged && !w.calm && w.r.IntN(1000) < w.odds.damage {
 		b.damage()
 	}
 }
@@ -185,13 +205,9 @@ func (b *broker) crash() {
 // new directory id, or one replica, which recovery notices and reports.
 func (b *broker) damage() {
 	b.w.damaged = true
+	b.w.tally.damages++
 	if len(b.replicas) > 0 && b.w.r.IntN(3) == 0 {
-		r := b.replicas[b.w.r.IntN(len(b.replicas))]
-		if b.w.tracing {
-			b.w.logf("b%d finds %s damaged", b.id, r.tp)
-		}
-		*r = *newReplica(b, r.tp)
-		b.failed = append(b.failed, r.tp)
+		b.lose(b.replicas[b.w.r.IntN(len(b.replicas))])
 		return
 	}
 	if b.w.tracing {
@@ -199,6 +215,29 @@ func (b *broker) damage() {
 	}
 	b.replicas = nil
 	b.directory++
+}
+
+// lose moves a replica aside that recovery finds damaged, or marked as failed.
+func (b *broker) lose(r *replica) {
+	if b.w.tracing {
+		b.w.logf("b%d finds %s damaged", b.id, r.name())
+	}
+	*r = *newReplica(b, r.tp)
+	b.failed = append(b.failed, r.tp)
+}
+
+// retire takes a replica out of service for good: its disk refused something.
+func (b *broker) retire() {
+	if !b.up || b.w.damaged || len(b.replicas) == 0 {
+		return
+	}
+	b.w.damaged = true
+	b.w.tally.damages++
+	r := b.replicas[b.w.r.IntN(len(b.replicas))]
+	if b.w.tracing {
+		b.w.logf("b%d retires %s", b.id, r.name())
+	}
+	r.lead, r.follow, r.broken = nil, follow{}, true
 }
 
 // survivors is how many entries of the log were written before lsn.

@@ -80,9 +80,11 @@ func (c *client) answered(q request, err error) {
 	}
 }
 
-// acked forgets what was acknowledged.
-func (c *client) acked(value int64) {
+// acked forgets what was acknowledged, and counts it unless it was before.
+func (c *client) acked(value int64) (first int) {
+	before := len(c.inFlight)
 	c.inFlight = slices.DeleteFunc(c.inFlight, func(q request) bool { return q.value == value })
+	return before - len(c.inFlight)
 }
 
 // fetch reads what consumers may see on any replica, leading or not (R14).
@@ -91,6 +93,10 @@ func (b *broker) fetch() {
 		return
 	}
 	for _, r := range b.replicas {
-		b.w.oracles[r.tp].read(r)
+		to := r.hw
+		if b.w.is(ruleR14Fetch) {
+			to = r.end()
+		}
+		b.w.oracles[r.tp].consume(r, to)
 	}
 }

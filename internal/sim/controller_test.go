@@ -21,20 +21,6 @@ func (w *world) apply(cmd cluster.Command) cluster.Result {
 	return res
 }
 
-// electFirst is what R12 forbids: whoever is first in the assignment and alive
-// leads, whatever it holds.
-func electFirst(old, img *cluster.Image) {
-	for _, t := range img.Topics() {
-		for i, p := range t.Partitions {
-			_, was, ok := old.Partition(t.TopicPartition(i))
-			first, _ := img.Broker(p.Replicas[0])
-			if ok && was.LeaderEpoch != p.LeaderEpoch && p.Leader != cluster.NoBroker && first.Eligible() {
-				p.Leader = p.Replicas[0] // this image made p: no other shares it
-			}
-		}
-	}
-}
-
 // checkImage checks what every image promises.
 func (w *world) checkImage(old, img *cluster.Image) {
 	for _, t := range cluster.Diff(old, img).Changed {
@@ -47,11 +33,11 @@ func (w *world) checkImage(old, img *cluster.Image) {
 			}
 			for _, id := range p.ISR {
 				if b, _ := img.Broker(id); !p.HasReplica(id) || b == nil || b.Fenced {
-					w.fail("in-sync member %d of %v is no replica, or fenced", id, p.ISR)
+					w.fail(invariant, "in-sync member %d of %v is no replica, or fenced", id, p.ISR)
 				}
 			}
 			if !w.is(ruleFirstReplica) && (p.Leader != cluster.NoBroker) != p.InISR(p.Leader) {
-				w.fail("leader %d is not in sync: %v", p.Leader, p.ISR)
+				w.fail(invariant, "leader %d is not in sync: %v", p.Leader, p.ISR)
 			}
 		}
 	}
@@ -67,6 +53,9 @@ func (w *world) registration(id cluster.BrokerID) cluster.Broker {
 }
 
 func (w *world) register(b *broker) {
+	if w.cut[b.id][0] {
+		return
+	}
 	cmd := cluster.RegisterBroker{
 		Broker:         cluster.Broker{ID: b.id, Incarnation: b.uuid(), Directory: b.uuidOfDirectory()},
 		FailedReplicas: b.failed,
@@ -74,10 +63,16 @@ func (w *world) register(b *broker) {
 	if w.is(ruleWiped) {
 		cmd.Broker.Directory[1], cmd.FailedReplicas = 1, nil
 	}
+	if err := w.office.MayRegister(w.now, cmd.Broker, w.newest()); err != nil {
+		return // the controller takes the id for somebody else's
+	}
 	if w.tracing {
 		w.logf("b%d registers incarnation %d", b.id, b.incarnation)
 	}
-	w.apply(cmd)
+	was := w.registration(b.id).Epoch
+	if res := w.apply(cmd); res.BrokerEpoch != was {
+		w.office.Registered(w.now, b.id)
+	}
 	b.failed = nil
 }
 
@@ -103,11 +98,6 @@ func (w *world) repair(b *broker) {
 		w.register(b)
 	case reg.Draining:
 		b.crash()
-	case reg.Fenced && b.registered:
-		if w.tracing {
-			w.logf("b%d is unfenced", b.id)
-		}
-		w.apply(cluster.UnfenceBroker{ID: b.id, Epoch: reg.Epoch})
 	}
 }
 
@@ -130,6 +120,8 @@ func (r *replica) tick() {
 		return
 	}
 	w := r.w()
+	r.keepLease()
+	r.forgetPending()
 	p, due := r.lead.state.Tick(w.now)
 	r.advance()
 	if !due {
@@ -140,6 +132,7 @@ func (r *replica) tick() {
 		w.logf("b%d proposes for %d/%d: %s", r.b.id, r.tp.TopicID[1], r.tp.Partition, p.Reason)
 	}
 	w.send(&message{kind: msgProposal, from: r.b.id, to: cluster.NoBroker, tp: r.tp, brokerEpoch: self.Epoch, proposal: &p})
+	r.lead.pending.sent(p, w.now)
 	if w.is(rulePending) && len(p.Add) > 0 {
 		r.lead.state.Resolve(p, isr.OutcomeRejected, w.now) // as if a timeout were an answer
 		r.advance()
@@ -181,41 +174,4 @@ func (r *replica) resolve(m *message) {
 		r.lead.state.Resolve(*m.proposal, m.outcome, r.w().now)
 		r.advance()
 	}
-}
-
-// ignoreLeaving is what R9 forbids: the leader stops to wait for whom it has
-// proposed to remove, before the metadata says that they are removed.
-func (r *replica) ignoreLeaving() {
-	w := r.w()
-	for _, id := range r.lead.leaving {
-		l := &r.lead.links[id-1]
-		if l.phase != phaseOpen {
-			w.sessions++
-			*l = link{session: w.sessions, phase: phaseOpen, cursor: r.end()}
-		}
-		w.sessions++
-		l.session = w.sessions
-		r.lead.state.SessionOpened(id, l.session, 0, r.end(), w.now)
-	}
-}
-
-// comeBack undoes ignoreLeaving when the metadata has the last word.
-func (r *replica) comeBack() {
-	for _, id := range r.lead.leaving {
-		r.closed(id, r.lead.links[id-1].session)
-	}
-	r.lead.leaving = nil
-}
-
-// breakGate is what R8 forbids: that whoever may be about to join helps the
-// in-sync set to be large enough.
-func (r *replica) breakGate() {
-	if !r.w().is(ruleGate) {
-		return
-	}
-	n := 2
-	if len(r.lead.state.MaximalISR()) >= n {
-		n = 1
-	}
-	r.lead.state.SetMinISR(n)
 }

@@ -1,10 +1,16 @@
 package sim
 
 import (
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
 )
+
+// parkFor is how long an Open waits for metadata.
+const parkFor = 5 * time.Second
 
 // follow is a follower's side of a session.
 type follow struct {
@@ -19,22 +25,73 @@ type follow struct {
 	cutLSN  int
 }
 
-// open accepts a leader's session, as partition.(*Table).OpenFollow does.
-func (r *replica) open(m *message) {
-	w := r.w()
-	if !r.b.registered || r.follow.cutting {
-		return // not yet: the leader asks again
+// waitingOpen is an Open that was not answered for good yet.
+type waitingOpen struct {
+	m     *message
+	until time.Time
+}
+
+// open takes an Open in place of an older one that waits.
+func (b *broker) open(m *message) {
+	b.waiting = slices.DeleteFunc(b.waiting, func(x waitingOpen) bool { return x.m.tp == m.tp })
+	if !b.tryOpen(m) {
+		b.waiting = append(b.waiting, waitingOpen{m, b.w.now.Add(parkFor)})
 	}
-	last := cluster.NoEpoch
-	if n := len(r.log); n > 0 {
-		last = r.log[n-1].epoch
-	}
-	switch {
-	case m.epoch < r.maxSeen && !w.is(ruleR2),
-		r.lead != nil && r.lead.epoch >= m.epoch,
-		last > m.epoch,
-		r.follow.id != 0 && r.follow.epoch == m.epoch && r.follow.id > m.session:
+}
+
+// admit tries the Opens that wait once more.
+func (b *broker) admit() {
+	if len(b.waiting) == 0 {
 		return
+	}
+	b.waiting = slices.DeleteFunc(b.waiting, func(x waitingOpen) bool {
+		switch {
+		case b.tryOpen(x.m):
+			return true
+		case b.w.now.Before(x.until):
+			return false
+		default:
+			b.refuse(x.m)
+			return true
+		}
+	})
+}
+
+// tryOpen answers an Open as package replication does; false if it is to wait.
+func (b *broker) tryOpen(m *message) (answered bool) {
+	w, r := b.w, b.replica(m.tp)
+	err := partition.MayOpen(b.registered || w.is(ruleR5Registered), r != nil, m.metaIndex, b.image().Index())
+	switch {
+	case errors.Is(err, partition.ErrNotReady) && !w.is(ruleR5Park):
+		w.send(&message{kind: msgOpenAck, from: b.id, to: m.from, tp: m.tp, session: m.session, epoch: m.epoch, parked: true})
+		return false
+	case err != nil:
+		b.refuse(m)
+	case r.follow.cutting:
+		return false // it waits for the disk
+	default:
+		r.open(m)
+	}
+	return true
+}
+
+func (b *broker) refuse(m *message) {
+	b.w.send(&message{kind: msgClosed, from: b.id, to: m.from, tp: m.tp, session: m.session, epoch: m.epoch})
+}
+
+// open accepts a leader's session or does not.
+func (r *replica) open(m *message) {
+	w, s := r.w(), r.standing()
+	if w.is(ruleR2) {
+		s.MaxSeenEpoch = cluster.NoEpoch
+	}
+	_, err := s.Accepts(partition.OpenRequest{Leader: m.from, TP: m.tp, Epoch: m.epoch, MetaIndex: m.metaIndex, Session: m.session, LogEnd: m.end})
+	switch {
+	case r.broken, errors.Is(err, partition.ErrFencedEpoch), w.is(ruleR5Preempt) && r.follow.id != 0:
+		r.b.refuse(m)
+		return
+	case err != nil:
+		return // the leader has a newer session open
 	}
 	r.stepDown()
 	r.maxSeen = max(r.maxSeen, m.epoch)
@@ -47,11 +104,23 @@ func (r *replica) open(m *message) {
 	if w.is(ruleAckSync) {
 		durable = r.end()
 	}
-	self, _ := r.b.image().Broker(r.b.id)
+	self, ok := r.b.image().Broker(r.b.id)
+	if !ok {
+		self = &cluster.Broker{}
+	}
 	w.send(&message{
 		kind: msgOpenAck, from: r.b.id, to: m.from, tp: r.tp, session: m.session, epoch: m.epoch,
-		brokerEpoch: self.Epoch, durable: durable, end: r.end(), epochs: slices.Clone(r.epochs),
+		brokerEpoch: self.Epoch, durable: durable, end: r.end(), epochs: r.vector(),
 	})
+}
+
+// vector is the epochs as a follower sends them.
+func (r *replica) vector() []partition.EpochStart {
+	all := make([]partition.EpochStart, 0, len(r.epochs))
+	for _, e := range r.epochs {
+		all = append(all, partition.EpochStart(e))
+	}
+	return all
 }
 
 // current reports whether m belongs to the session that may change the log.
@@ -64,9 +133,8 @@ func (r *replica) startCut(m *message) {
 	if !r.current(m) || r.follow.cutting {
 		return
 	}
-	if m.base < r.hw {
-		w.fail("broker %d is asked to cut %d/%d to %d, below its high watermark %d, by the leader of epoch %d",
-			r.b.id, r.tp.TopicID[1], r.tp.Partition, m.base, r.hw, m.epoch)
+	if err := r.standing().MayCut(m.base); err != nil {
+		w.fail(invariant, "broker %d is asked to cut %s by the leader of epoch %d: %v", r.b.id, r.name(), m.epoch, err)
 		return
 	}
 	r.b.lsn++
@@ -79,11 +147,14 @@ func (r *replica) startCut(m *message) {
 func (r *replica) cut() {
 	w := r.w()
 	if w.tracing {
-		w.logf("b%d cuts %d/%d %d -> %d for b%d epoch %d", r.b.id, r.tp.TopicID[1], r.tp.Partition, r.end(), r.follow.cutTo, r.follow.leader, r.follow.epoch)
+		w.logf("b%d cuts %s %d -> %d for b%d epoch %d", r.b.id, r.name(), r.end(), r.follow.cutTo, r.follow.leader, r.follow.epoch)
 	}
 	r.follow.cutting = false
 	r.truncate(r.follow.cutTo)
 	r.durable = r.end()
+	if r.follow.id == 0 {
+		return
+	}
 	w.send(&message{
 		kind: msgTruncated, from: r.b.id, to: r.follow.leader, tp: r.tp, session: r.follow.id, epoch: r.follow.epoch,
 		durable: r.durable, end: r.end(),
@@ -96,9 +167,13 @@ func (r *replica) data(m *message) {
 	if !r.current(m) {
 		return
 	}
-	if !w.is(ruleR6) && !r.continues(m) {
-		w.send(&message{kind: msgClosed, from: r.b.id, to: m.from, tp: r.tp, session: m.session})
-		r.follow = follow{id: 0, cutting: r.follow.cutting, cutTo: r.follow.cutTo, cutLSN: r.follow.cutLSN, leader: r.follow.leader, epoch: r.follow.epoch}
+	run := partition.Run{
+		Base: m.base, Next: m.base + int64(len(m.entries)),
+		FirstEpoch: m.entries[0].epoch, LastEpoch: m.entries[len(m.entries)-1].epoch,
+	}
+	if why := r.standing().Continues(m.base, m.prevEpoch, m.prevSum, run); why != "" && !w.is(ruleR6) {
+		r.b.refuse(m)
+		r.follow = follow{cutting: r.follow.cutting, cutTo: r.follow.cutTo, cutLSN: r.follow.cutLSN}
 		return
 	}
 	for _, e := range m.entries {
@@ -111,22 +186,10 @@ func (r *replica) data(m *message) {
 	}
 }
 
-func (r *replica) continues(m *message) bool {
-	if r.follow.cutting || m.base != r.end() {
-		return false
-	}
-	if m.base > 0 {
-		if last := r.log[m.base-1]; last.epoch != m.prev.epoch || last.value != m.prev.value || m.entries[0].epoch < last.epoch {
-			return false
-		}
-	}
-	return m.entries[len(m.entries)-1].epoch <= r.follow.epoch
-}
-
 func (r *replica) followHW(hw int64) {
 	if hw = min(hw, r.end()); hw > r.hw {
 		r.hw = hw
-		r.w().oracles[r.tp].read(r)
+		r.w().oracles[r.tp].read(r, r.hw)
 	}
 }
 

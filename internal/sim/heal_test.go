@@ -7,43 +7,68 @@ import (
 	"github.com/chronik-project/chronik/internal/cluster"
 )
 
-// healRounds is for how long everything works at the end of a schedule.
-const healRounds = 400
+// A schedule ends with some rounds in which everything works: short ones first,
+// then long ones, as a broker that was away too often waits before it joins.
+const (
+	shortRounds, longRounds = 150, 600
+	shortRound, longRound   = 20 * time.Millisecond, 250 * time.Millisecond
+	// maxOpening bounds how long a session takes to open, once leader and
+	// follower know that they are.
+	maxOpening = 10 * shortRound
+)
 
 // heal ends a schedule: all faults are over, and then everything must come to
 // rest with every replica in sync, all logs equal and committed, and everything
 // that was ever promised in them. Whatever happened before, nothing hangs.
 func (w *world) heal() {
 	w.calm = true
-	w.odds.early, w.odds.twice, w.odds.late, w.odds.lateKind = 0, 0, 0, msgOpen
+	w.tally.ackedBefore = w.tally.acked
+	w.odds.early, w.odds.twice, w.odds.late, w.odds.lateKinds = 0, 0, 0, [2]kind{}
 	w.late = nil
+	w.cut = [brokerCount + 1][brokerCount + 1]bool{}
 	for _, b := range w.brokers {
 		for _, f := range w.brokers {
 			b.closeLink(f) // a connection that lost something is over
 		}
+		b.slowStart = w.r.IntN(3 * shortRounds / 4)
 	}
 	if w.tracing {
 		w.logf("all faults are over")
 	}
-	for range healRounds {
-		w.now = w.now.Add(10 * time.Millisecond)
-		w.healRound()
+	calm := w.now
+	for round := range shortRounds + longRounds {
+		length := shortRound
+		if round >= shortRounds {
+			length = longRound
+		}
+		w.now = w.now.Add(length)
+		w.healRound(round)
 		if w.failure != nil || w.healed() == "" {
 			break
 		}
 	}
-	if why := w.healed(); why != "" && w.is(none) { // of a broken rule a loss is asked
-		w.fail("does not recover: %s", why)
+	w.tally.recovery = w.now.Sub(calm)
+	if why := w.healed(); why != "" {
+		w.fail(stuck, "%s", why)
 	}
 }
 
-func (w *world) healRound() {
+func (w *world) healRound(round int) {
 	for _, b := range w.brokers {
-		w.repair(b)
+		if !b.up {
+			b.start()
+			for _, other := range w.brokers {
+				other.closeLink(b) // it was refused
+			}
+		} else if w.registration(b.id).Incarnation == b.uuid() || round >= b.slowStart {
+			w.repair(b)
+		}
 		if last := len(w.images) - 1; b.up && b.view < last {
 			b.learn(last)
 		}
+		b.beat()
 	}
+	w.decide()
 	for _, c := range w.clients {
 		for _, q := range append([]request(nil), c.inFlight...) {
 			c.resend(q)
@@ -60,8 +85,35 @@ func (w *world) healRound() {
 		b.syncAll()
 	}
 	for len(w.net) > 0 && w.failure == nil {
-		m := w.take(0)
-		w.receive(&m)
+		w.receive(w.take(0))
+	}
+	if round < shortRounds {
+		w.checkOpening()
+	}
+}
+
+// checkOpening complains about sessions that take long to open though both sides
+// have known for a while that they should be open.
+func (w *world) checkOpening() {
+	for _, b := range w.brokers {
+		for _, r := range b.replicas {
+			if r.lead == nil {
+				continue
+			}
+			for _, f := range w.brokers {
+				l := &r.lead.links[f.id-1]
+				other := f.replica(r.tp)
+				if f == b || !f.up || !f.registered || other == nil || other.broken || l.Open() {
+					r.lead.opening[f.id-1] = w.now
+					continue
+				}
+				if since := r.lead.opening[f.id-1]; !since.IsZero() && w.now.Sub(since) > maxOpening {
+					w.fail(stuck, "broker %d cannot follow broker %d in %s for %s", f.id, b.id, r.name(), w.now.Sub(since))
+				} else if since.IsZero() {
+					r.lead.opening[f.id-1] = w.now
+				}
+			}
+		}
 	}
 }
 
@@ -76,14 +128,10 @@ func (c *client) resend(q request) {
 	}
 }
 
-// reconnect opens the sessions that do not work.
+// reconnect opens the sessions that are due.
 func (b *broker) reconnect(f *broker) {
 	for _, r := range b.replicas {
-		if r.lead == nil {
-			continue
-		}
-		other := f.replica(r.tp)
-		if l := &r.lead.links[f.id-1]; other != nil && (l.phase == phaseClosed || !other.follow.cutting && (other.follow.id != l.session || l.phase != phaseOpen)) {
+		if r.lead != nil && r.lead.links[f.id-1].MayConnect(b.w.now) {
 			r.openSession(f)
 		}
 	}
@@ -101,7 +149,7 @@ func (w *world) healed() string {
 			if leader == nil || leader.lead == nil {
 				return "the leader does not know that it leads"
 			}
-			if len(p.ISR) != brokerCount || leader.hw != leader.end() {
+			if len(p.ISR) != brokerCount-w.brokenReplicas(tp) || leader.hw != leader.end() {
 				return fmt.Sprintf("in sync %v, high watermark %d of %d: %+v", p.ISR, leader.hw, leader.end(), leader.lead.state.Followers(w.now))
 			}
 			if why := w.oracles[tp].settled(leader); why != "" {
@@ -121,15 +169,28 @@ func (w *world) healed() string {
 func (o *oracle) settled(leader *replica) string {
 	for _, b := range o.w.brokers {
 		r := b.replica(o.tp)
+		if r != nil && r.broken {
+			continue // until its broker starts anew
+		}
 		if r == nil || r.end() != leader.end() || r.hw != leader.hw {
 			return "a replica is behind"
 		}
-		o.read(r)
+		o.read(r, r.hw)
 	}
 	for _, p := range o.acks {
 		if p.offset >= leader.end() || leader.log[p.offset].value != p.value {
-			o.w.fail("LOSS: offset %d = %d was acknowledged in epoch %d and is not in the log", p.offset, p.value, p.epoch)
+			o.w.fail(loss, "offset %d = %d was acknowledged in epoch %d and is not in the log", p.offset, p.value, p.epoch)
 		}
 	}
 	return ""
+}
+
+// brokenReplicas are those that only a restart brings back.
+func (w *world) brokenReplicas(tp cluster.TopicPartition) (n int) {
+	for _, b := range w.brokers {
+		if r := b.replica(tp); r != nil && r.broken {
+			n++
+		}
+	}
+	return n
 }

@@ -4,26 +4,15 @@ import (
 	"slices"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
 )
 
-// phase is how far a session is on the leader's side.
-type phase uint8
-
+// The windows of a session, in bytes. A batch of the simulation takes some
+// eighty, so that a few batches are much.
 const (
-	phaseClosed phase = iota
-	phaseOpening
-	phaseTruncating
-	phaseOpen
+	liveWindow = 4 << 10
+	bulkWindow = 1 << 10
 )
-
-// link is the leader's side of a session.
-type link struct {
-	session     uint64
-	phase       phase
-	brokerEpoch cluster.BrokerEpoch
-	cursor      int64 // what is sent next
-	told        int64 // the last ack
-}
 
 // connect opens sessions to a follower where there are none that work, and now
 // and then where there are. The leader may have noticed nothing.
@@ -36,86 +25,110 @@ func (b *broker) connect(f *broker) {
 			continue
 		}
 		l := &r.lead.links[f.id-1]
-		if other := f.replica(r.tp); f.up && other != nil && l.phase != phaseClosed && other.follow.id == l.session && b.w.r.IntN(8) != 0 {
+		other := f.replica(r.tp)
+		if f.up && other != nil && l.Session() != 0 && other.follow.id == l.Session() && b.w.r.IntN(8) != 0 {
 			continue
 		}
-		r.openSession(f)
+		if l.Session() != 0 || l.MayConnect(b.w.now) {
+			r.openSession(f)
+		}
 	}
 }
 
+// openSession begins an attempt on a new connection.
 func (r *replica) openSession(f *broker) {
 	w, l := r.w(), &r.lead.links[f.id-1]
-	r.closed(f.id, l.session)
+	r.closed(f.id, l.Session())
 	w.sessions++
-	*l = link{session: w.sessions, phase: phaseOpening}
-	w.send(&message{kind: msgOpen, from: r.b.id, to: f.id, tp: r.tp, session: l.session, epoch: r.lead.epoch})
+	l.Connect(w.sessions)
+	w.send(&message{
+		kind: msgOpen, from: r.b.id, to: f.id, tp: r.tp, session: l.Session(), epoch: r.lead.epoch,
+		metaIndex: r.metaIndex, end: r.end(),
+	})
 }
 
 // closeLink is a connection that breaks, of which only this side hears.
 func (b *broker) closeLink(f *broker) {
 	for _, r := range b.replicas {
 		if b.up && r.lead != nil {
-			r.closed(f.id, r.lead.links[f.id-1].session)
+			r.closed(f.id, r.lead.links[f.id-1].Session())
 		}
 	}
 }
 
+// closed ends a session whose connection is gone.
 func (r *replica) closed(id cluster.BrokerID, session uint64) {
-	if r.lead == nil || r.lead.links[id-1].session != session || session == 0 {
+	if r.lead == nil || r.lead.links[id-1].Session() != session || session == 0 {
 		return
 	}
-	r.lead.links[id-1].phase = phaseClosed
+	r.lead.links[id-1].Lost()
 	r.lead.state.SessionClosed(id, session, r.w().now)
 	r.advance()
 }
 
-// sessionOf returns the link that m belongs to.
-func (r *replica) sessionOf(m *message, want phase) *link {
-	if r.lead == nil || r.lead.epoch != m.epoch {
-		return nil
+// refused ends a session that the follower has given up or will not have.
+func (r *replica) refused(m *message) {
+	if r.leads(m) {
+		r.failed(m.from)
 	}
-	l := &r.lead.links[m.from-1]
-	if l.session != m.session || l.phase != want {
-		return nil
-	}
-	return l
+}
+
+// failed ends a session, to be opened again after a while.
+func (r *replica) failed(id cluster.BrokerID) {
+	l := &r.lead.links[id-1]
+	session := l.Session()
+	l.Failed(r.w().now)
+	r.lead.state.SessionClosed(id, session, r.w().now)
+	r.advance()
+}
+
+// leads reports whether m is of a session that this leadership has now.
+func (r *replica) leads(m *message) bool {
+	return r.lead != nil && r.lead.epoch == m.epoch && m.session != 0 && r.lead.links[m.from-1].Session() == m.session
 }
 
 // opened takes the follower's answer: where it must be cut, or that it follows.
 func (r *replica) opened(m *message) {
-	l := r.sessionOf(m, phaseOpening)
-	if l == nil {
+	if !r.leads(m) {
 		return
 	}
-	l.brokerEpoch = m.brokerEpoch
-	to, needed := cutFor(r.epochs, r.end(), m.epochs, m.end)
+	l := &r.lead.links[m.from-1]
+	if !l.Answered(m.epoch, m.session, m.parked, m.brokerEpoch) || m.parked {
+		return
+	}
+	cut := partition.CutFor(r.epochs, 0, r.end(), partition.FollowerPosition{LogEnd: m.end, DurableEnd: m.durable, Epochs: m.epochs})
 	if r.w().is(ruleR7) {
-		to, needed = min(m.end, r.end()), m.end > r.end()
+		cut = partition.Cut{To: min(m.end, r.end()), Needed: m.end > r.end()}
 	}
-	if needed {
-		l.phase = phaseTruncating
-		r.w().send(&message{kind: msgTruncate, from: r.b.id, to: m.from, tp: r.tp, session: l.session, epoch: r.lead.epoch, base: to})
+	if cut.Needed {
+		l.Truncate(cut)
+		r.w().send(&message{kind: msgTruncate, from: r.b.id, to: m.from, tp: r.tp, session: m.session, epoch: r.lead.epoch, base: cut.To})
 		return
 	}
-	r.count(l, m)
+	r.count(m)
 }
 
 func (r *replica) truncated(m *message) {
-	if l := r.sessionOf(m, phaseTruncating); l != nil {
-		r.count(l, m)
+	switch {
+	case !r.leads(m):
+	case r.lead.links[m.from-1].CutDone(m.epoch, m.session, m.durable):
+		r.count(m)
+	default:
+		r.failed(m.from)
 	}
 }
 
 // count begins to count the follower.
-func (r *replica) count(l *link, m *message) {
-	w := r.w()
-	l.phase, l.cursor, l.told = phaseOpen, m.end, m.durable
+func (r *replica) count(m *message) {
+	w, l := r.w(), &r.lead.links[m.from-1]
 	if w.tracing {
-		w.logf("b%d counts b%d in session %d of %d/%d epoch %d: durable %d, end %d", r.b.id, m.from, l.session, r.tp.TopicID[1], r.tp.Partition, r.lead.epoch, m.durable, m.end)
+		w.logf("b%d counts b%d in session %d of %s epoch %d: durable %d, end %d", r.b.id, m.from, m.session, r.name(), r.lead.epoch, m.durable, m.end)
 	}
-	r.lead.state.SessionOpened(m.from, l.session, l.brokerEpoch, m.durable, w.now)
-	r.lead.state.CaughtUpLive(m.from, l.session, true, w.now)
-	w.send(&message{kind: msgHighWatermark, from: r.b.id, to: m.from, tp: r.tp, session: l.session, epoch: r.lead.epoch, hw: r.hw})
+	r.lead.told[m.from-1] = m.durable
+	r.lead.state.SessionOpened(m.from, m.session, l.BrokerEpoch(), m.durable, w.now)
+	l.Begin(m.durable, m.end, r.end()-m.end, liveWindow)
+	r.lead.state.CaughtUpLive(m.from, m.session, l.Live(), w.now)
+	w.send(&message{kind: msgHighWatermark, from: r.b.id, to: m.from, tp: r.tp, session: m.session, epoch: r.lead.epoch, hw: r.hw})
 	r.ignoreLeaving()
 	r.advance()
 }
@@ -126,90 +139,76 @@ func (b *broker) push(f *broker) {
 		return
 	}
 	for _, r := range b.replicas {
-		if r.lead == nil || r.lead.links[f.id-1].phase != phaseOpen {
-			continue
+		if r.lead != nil && r.lead.links[f.id-1].Open() {
+			r.push(f.id)
 		}
-		l := &r.lead.links[f.id-1]
-		m := message{
-			kind: msgHighWatermark, from: b.id, to: f.id, tp: r.tp, session: l.session, epoch: r.lead.epoch,
-			base: l.cursor, hw: r.hw,
-		}
-		if l.cursor < r.end() {
-			m.kind = msgData
-			if l.cursor > 0 {
-				m.prev = r.log[l.cursor-1]
-			}
-			to := min(r.end(), l.cursor+1+b.w.r.Int64N(3))
-			m.entries = slices.Clone(r.log[l.cursor:to])
-			l.cursor = to
-		}
-		b.w.send(&m)
 	}
+}
+
+func (r *replica) push(id cluster.BrokerID) {
+	w, l := r.w(), &r.lead.links[id-1]
+	if l.Review(r.end(), bulkWindow) {
+		r.lead.state.CaughtUpLive(id, l.Session(), l.Live(), w.now)
+		r.advance()
+	}
+	m := &message{
+		kind: msgHighWatermark, from: r.b.id, to: id, tp: r.tp, session: l.Session(), epoch: r.lead.epoch,
+		base: l.Cursor(), hw: r.hw,
+	}
+	if room, live := l.Room(liveWindow, bulkWindow); room > 0 && m.base < r.end() {
+		m.kind, m.bulk, m.prevEpoch = msgData, !live, cluster.NoEpoch
+		if m.base > 0 {
+			m.prevEpoch, m.prevSum = r.log[m.base-1].epoch, r.log[m.base-1].sum()
+		}
+		to := min(r.end(), m.base+1+w.r.Int64N(3))
+		m.entries = slices.Clone(r.log[m.base:to])
+		size := 0
+		for _, e := range m.entries {
+			size += len(e.batch)
+		}
+		l.Sent(to, size, r.hw, w.now)
+	}
+	w.send(m)
 }
 
 // acked takes a follower's ack. Of another session it counts nothing (R4).
 func (r *replica) acked(m *message) {
-	if l := r.sessionOf(m, phaseOpen); l != nil {
-		r.countAck(l, m.from, m.durable)
-	}
-}
-
-func (r *replica) countAck(l *link, from cluster.BrokerID, durable int64) {
-	w := r.w()
-	if _, err := r.lead.state.Acked(from, l.session, durable, durable, w.now); err != nil {
-		l.phase = phaseClosed
-		r.advance()
+	if r.lead == nil {
 		return
 	}
-	l.told = durable
+	w, l := r.w(), &r.lead.links[m.from-1]
+	if w.is(ruleR4) && (r.lead.epoch != m.epoch || l.Session() != m.session) {
+		if durable := min(m.durable, r.end()); l.Open() && durable > r.lead.told[m.from-1] {
+			r.countAck(m.from, durable)
+		}
+		return
+	}
+	ok, switched, err := l.Acked(m.epoch, m.session, m.durable, m.end, w.now)
+	switch {
+	case !ok:
+		return
+	case err != nil:
+		r.failed(m.from)
+		return
+	case switched:
+		r.lead.state.CaughtUpLive(m.from, l.Session(), l.Live(), w.now)
+	}
+	r.countAck(m.from, m.durable)
+}
+
+func (r *replica) countAck(from cluster.BrokerID, durable int64) {
+	w, l := r.w(), &r.lead.links[from-1]
+	if _, err := r.lead.state.Acked(from, l.Session(), durable, durable, w.now); err != nil {
+		r.failed(from)
+		return
+	}
+	r.lead.told[from-1] = durable
 	if w.is(ruleMajority) {
 		for i := range r.lead.links {
-			if other := &r.lead.links[i]; other.phase == phaseOpen && other.told < durable {
-				_, _ = r.lead.state.Acked(cluster.BrokerID(i+1), other.session, durable, durable, w.now)
+			if other := &r.lead.links[i]; other.Open() && r.lead.told[i] < durable {
+				_, _ = r.lead.state.Acked(cluster.BrokerID(i+1), other.Session(), durable, durable, w.now)
 			}
 		}
 	}
 	r.advance()
-}
-
-// ackAnyone is what R4 forbids: an ack counts for whoever leads when it comes,
-// in whatever session the follower is then.
-func (w *world) ackAnyone(m *message) {
-	for _, b := range w.brokers {
-		r := b.replica(m.tp)
-		if !b.up || r == nil || r.lead == nil || b.id == m.from {
-			continue
-		}
-		l := &r.lead.links[m.from-1]
-		if durable := min(m.durable, r.end()); l.phase == phaseOpen && durable >= l.told {
-			r.countAck(l, m.from, durable)
-		}
-	}
-}
-
-// cutFor is where a follower's log stops being a prefix of the leader's: the
-// smaller end of the newest epoch that both have (R7).
-func cutFor(ours []epochStart, end int64, theirs []epochStart, theirEnd int64) (to int64, needed bool) {
-	if theirEnd == 0 {
-		return 0, false
-	}
-	last := theirEnd
-	for i := len(theirs) - 1; i >= 0; i-- {
-		if ourEnd, ok := epochEnd(ours, end, theirs[i].epoch); ok {
-			to = min(last, ourEnd)
-			return to, to != theirEnd
-		}
-		last = theirs[i].start
-	}
-	return 0, true
-}
-
-func epochEnd(vector []epochStart, end int64, epoch cluster.Epoch) (int64, bool) {
-	for i := len(vector) - 1; i >= 0; i-- {
-		if vector[i].epoch == epoch {
-			return end, true
-		}
-		end = vector[i].start
-	}
-	return 0, false
 }

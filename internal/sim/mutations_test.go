@@ -1,5 +1,7 @@
 package sim
 
+import "testing"
+
 // rule is a rule of the replication protocol that a world can be made to break.
 type rule uint8
 
@@ -9,6 +11,9 @@ const (
 	ruleR2
 	ruleR3
 	ruleR4
+	ruleR5Registered
+	ruleR5Park
+	ruleR5Preempt
 	ruleR6
 	ruleR7
 	ruleMajority
@@ -21,6 +26,9 @@ const (
 	ruleFirstReplica
 	ruleWiped
 	ruleR13
+	ruleR14Fetch
+	ruleR14Latest
+	ruleR15
 	ruleAckSync
 	ruleOwnDisk
 	ruleWindows
@@ -34,29 +42,51 @@ type mutation struct {
 	name   string
 	rule   rule
 	how    string
+	finds  finding
 	budget int
 }
 
-// mutations has every rule without which replication.md says that the model
-// loses acknowledged records.
+// mutations has every rule of the protocol. Without most of them acknowledged
+// records are lost; R14 is about what consumers see, and without the parts of R5
+// a partition that could work again does not, or too late.
+//
+// Row i is that of rule i+1.
 var mutations = []mutation{
-	{"R1", ruleR1, "a restarted process leads on in its old epoch", 2000},
-	{"R2", ruleR2, "a broker leads, or follows, an epoch below one it has met", 10000},
-	{"R3", ruleR3, "a change of role leaves the inbound session open", 10000},
-	{"R4", ruleR4, "acks of any session count", 100000},
-	{"R6", ruleR6, "a follower appends whatever arrives", 2000},
-	{"R7", ruleR7, "a follower is cut to its high watermark, not by epochs", 2000},
-	{"R8_majority", ruleMajority, "the fastest follower speaks for all", 2000},
-	{"R8_gate", ruleGate, "who is about to join counts towards min.insync.replicas", 10000},
-	{"R9_join", rulePending, "a join without an answer counts as refused", 10000},
-	{"R9_leave", ruleShrink, "who is to leave is not waited for any more", 2000},
-	{"R10", ruleR10, "a joiner need not reach the start of the epoch", 20000},
-	{"R11_partition_epoch", ruleCAS, "the controller ignores the partition epoch", 20000},
-	{"R11_broker_epoch", ruleBrokerEpoch, "the controller ignores the members' broker epochs", 100000},
-	{"R12_first_replica", ruleFirstReplica, "the first replica alive is elected", 2000},
-	{"R12_lost_disk", ruleWiped, "a lost disk or replica is registered as if it were whole", 5000},
-	{"R13", ruleR13, "a duplicate is acknowledged at once", 2000},
-	{"D1_ack_before_sync", ruleAckSync, "a follower acks what it has not synced", 2000},
-	{"D1_own_disk", ruleOwnDisk, "the leader counts itself before it has synced", 2000},
-	{"I20_windows", ruleWindows, "producer windows survive a truncation", 2000},
+	{"R1", ruleR1, "a restarted process leads on in its old epoch", loss, 2000},
+	{"R2", ruleR2, "a broker leads, or follows, an epoch below one it has met", loss, 10000},
+	{"R3", ruleR3, "a change of role leaves the inbound session open", loss, 10000},
+	{"R4", ruleR4, "acks of a session that is over count", loss, 100000},
+	{"R5_registered", ruleR5Registered, "a follower answers before it knows its registration", stuck, 10000},
+	{"R5_park", ruleR5Park, "an Open before its metadata is refused, not parked", stuck, 10000},
+	{"R5_preempt", ruleR5Preempt, "a session that is there keeps others out", stuck, 10000},
+	{"R6", ruleR6, "a follower appends whatever arrives", loss, 2000},
+	{"R7", ruleR7, "a follower is cut to its high watermark, not by epochs", loss, 2000},
+	{"R8_majority", ruleMajority, "the fastest follower speaks for all", loss, 2000},
+	{"R8_gate", ruleGate, "who is about to join counts towards min.insync.replicas", loss, 10000},
+	{"R9_join", rulePending, "a join without an answer counts as refused", loss, 10000},
+	{"R9_leave", ruleShrink, "who is to leave is not waited for any more", loss, 2000},
+	{"R10", ruleR10, "a joiner need not reach the start of the epoch", loss, 20000},
+	{"R11_partition_epoch", ruleCAS, "the controller ignores the partition epoch", loss, 20000},
+	{"R11_broker_epoch", ruleBrokerEpoch, "the controller ignores the members' broker epochs", loss, 100000},
+	{"R12_first_replica", ruleFirstReplica, "the first replica alive is elected", loss, 2000},
+	{"R12_lost_disk", ruleWiped, "a lost disk or replica is registered as if it were whole", loss, 5000},
+	{"R13", ruleR13, "a duplicate is acknowledged at once", loss, 2000},
+	{"R14_fetch", ruleR14Fetch, "consumers read beyond the high watermark", shown, 2000},
+	{"R14_latest", ruleR14Latest, "a new leader says at once what the latest offset is", shown, 2000},
+	{"R15", ruleR15, "a join that was proposed is waited for no longer than others", loss, 100000},
+	{"D1_ack_before_sync", ruleAckSync, "a follower acks what it has not synced", loss, 2000},
+	{"D1_own_disk", ruleOwnDisk, "the leader counts itself before it has synced", loss, 2000},
+	{"I20_windows", ruleWindows, "producer windows survive a truncation", duplicate, 2000},
+}
+
+// TestMutationsAreInOrder keeps the table and the rules together.
+func TestMutationsAreInOrder(t *testing.T) {
+	for i, m := range mutations {
+		if m.rule != rule(i+1) {
+			t.Errorf("row %d, %s, is of rule %d", i, m.name, m.rule)
+		}
+	}
+	if got := len(mutations); got != int(ruleWindows) {
+		t.Errorf("%d rows for %d rules", got, ruleWindows)
+	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
+	"github.com/chronik-project/chronik/internal/partition"
 )
 
 // kind is what a message is.
@@ -40,10 +41,14 @@ type message struct {
 
 	brokerEpoch  cluster.BrokerEpoch
 	durable, end int64
-	epochs       []epochStart
+	epochs       []partition.EpochStart
 	base, hw     int64
-	prev         entry
+	prevEpoch    cluster.Epoch
+	prevSum      uint32
 	entries      []entry
+	bulk         bool   // on the bulk lane, which keeps an order of its own
+	metaIndex    uint64 // the image that made the sender the leader
+	parked       bool   // the receiver waits for that
 
 	request  request
 	proposal *isr.Proposal
@@ -51,11 +56,11 @@ type message struct {
 }
 
 func (w *world) send(m *message) {
-	if len(w.net) == maxMessages {
+	if len(w.net) == maxMessages && !w.calm {
 		w.net = slices.Delete(w.net, 0, 1)
 	}
 	odds := w.odds.late
-	if m.kind == w.odds.lateKind {
+	if m.kind == w.odds.lateKinds[0] || m.kind == w.odds.lateKinds[1] {
 		odds = 300
 	}
 	if m.kind.repeats() && w.r.IntN(1000) < odds {
@@ -64,19 +69,19 @@ func (w *world) send(m *message) {
 			return
 		}
 	}
-	w.net = append(w.net, *m)
+	w.net = append(w.net, m)
 }
 
 // setAside keeps a message for much later.
 func (w *world) setAside(m *message) {
 	if len(w.late) < maxLate {
-		w.late = append(w.late, *m)
+		w.late = append(w.late, m)
 	} else {
-		w.late[w.r.IntN(maxLate)] = *m
+		w.late[w.r.IntN(maxLate)] = m
 	}
 }
 
-func (w *world) take(i int) message {
+func (w *world) take(i int) *message {
 	m := w.net[i]
 	w.net = slices.Delete(w.net, i, i+1)
 	return m
@@ -84,20 +89,23 @@ func (w *world) take(i int) message {
 
 // deliver hands over some message, as a rule the first one of its session.
 func (w *world) deliver() {
-	if n := len(w.late); n > 0 && w.r.IntN(40) == 0 {
+	if n := len(w.late); n > 0 && w.r.IntN(20) == 0 {
 		i := w.r.IntN(n)
+		if at := slices.IndexFunc(w.late, w.worst); at >= 0 {
+			i = at
+		}
 		m := w.late[i]
 		w.late = slices.Delete(w.late, i, i+1)
-		w.receive(&m)
+		w.receive(m)
 		return
 	}
 	if len(w.net) == 0 {
 		return
 	}
 	i := w.r.IntN(len(w.net))
-	if picked := &w.net[i]; w.r.IntN(1000) >= w.odds.early && picked.session != 0 {
-		for j := range w.net[:i] {
-			if m := &w.net[j]; m.session == picked.session && m.from == picked.from {
+	if picked := w.net[i]; w.r.IntN(1000) >= w.odds.early && picked.session != 0 {
+		for j, m := range w.net[:i] {
+			if m.session == picked.session && m.from == picked.from && m.bulk == picked.bulk {
 				i = j
 				break
 			}
@@ -105,30 +113,77 @@ func (w *world) deliver() {
 	}
 	m := w.take(i)
 	if w.r.IntN(1000) < w.odds.twice && m.kind.repeats() {
-		w.send(&m)
+		w.send(m)
 	}
-	w.receive(&m)
+	w.receive(m)
+}
+
+// worst reports whether a late message comes at the worst of times: an ack of a
+// session that is over, for more than the follower has in the one that is open,
+// or a proposal that fits the partition, but not its member, who has registered
+// anew and may join again. Chance alone would take long to try what these do.
+func (w *world) worst(m *message) bool {
+	switch {
+	case m.kind == msgAck:
+		r := w.peer(m.to).replica(m.tp)
+		if r == nil || r.lead == nil {
+			return false
+		}
+		l := &r.lead.links[m.from-1]
+		return l.Open() && l.Session() != m.session && r.lead.told[m.from-1] < m.durable && m.durable <= r.end()
+	case m.kind == msgProposal && len(m.proposal.Add) > 0:
+		_, p, ok := w.newest().Partition(m.tp)
+		return ok && p.LeaderEpoch == m.proposal.Epoch && p.PartitionEpoch == m.proposal.PartitionEpoch &&
+			slices.ContainsFunc(m.proposal.ISR, func(x cluster.ISRMember) bool {
+				b := w.registration(x.ID)
+				return b.Epoch != x.Epoch && b.Eligible()
+			})
+	default:
+		return false
+	}
+}
+
+// joiner is a broker whose join is proposed to the controller, in a message that
+// comes late: it is the worst one to crash.
+func (w *world) joiner() *broker {
+	for _, m := range w.late {
+		if m.kind != msgProposal || len(m.proposal.Add) == 0 {
+			continue
+		}
+		if _, p, ok := w.newest().Partition(m.tp); ok && p.PartitionEpoch == m.proposal.PartitionEpoch {
+			return w.peer(m.proposal.Add[0])
+		}
+	}
+	return nil
 }
 
 func (w *world) receive(m *message) {
+	if w.cut[max(m.from, 0)][max(m.to, 0)] && m.kind != msgProduce {
+		return
+	}
 	switch m.kind {
 	case msgProposal:
 		w.judge(m)
 		return
 	case msgOpen, msgOpenAck, msgTruncate, msgTruncated, msgData, msgHighWatermark, msgAck, msgClosed, msgProduce, msgOutcome:
 	}
-	if m.kind == msgAck && w.is(ruleR4) {
-		w.ackAnyone(m)
+	b := w.peer(m.to)
+	if !b.up {
 		return
 	}
-	b := w.peer(m.to)
+	if m.from > 0 {
+		b.heard[m.from-1] = w.now
+	}
 	r := b.replica(m.tp)
-	if !b.up || r == nil {
+	switch {
+	case m.kind == msgOpen:
+		b.open(m)
+		return
+	case r == nil:
 		return
 	}
 	switch m.kind {
 	case msgOpen:
-		r.open(m)
 	case msgTruncate:
 		r.startCut(m)
 	case msgData:
@@ -142,7 +197,7 @@ func (w *world) receive(m *message) {
 	case msgAck:
 		r.acked(m)
 	case msgClosed:
-		r.closed(m.from, m.session)
+		r.refused(m)
 	case msgProduce:
 		_ = r.produce(m.request) // a late copy: nobody waits for the answer
 	case msgOutcome:

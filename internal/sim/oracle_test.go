@@ -11,7 +11,7 @@ import "github.com/chronik-project/chronik/internal/cluster"
 //     epochs, from its first moment on, also when it is committed later;
 //   - what consumers read anywhere is what was committed;
 //   - a leader that answers for the latest offset knows of all that consumers
-//     may have seen before (K15);
+//     may have seen before (K15), so that for a consumer it never goes back;
 //   - an epoch has one leader.
 type oracle struct {
 	w         *world
@@ -20,6 +20,14 @@ type oracle struct {
 	acks      []promise
 	offsets   map[int64]int64 // of committed values
 	leaders   map[cluster.Epoch]cluster.UUID
+	consumer  consumer
+}
+
+// consumer reads wherever it likes, but from nobody whose leader epoch is older
+// than one that it has met.
+type consumer struct {
+	epoch    cluster.Epoch
+	position int64
 }
 
 // promise is a value at an offset, made by the leader of an epoch.
@@ -36,7 +44,7 @@ func newOracle(w *world, tp cluster.TopicPartition) *oracle {
 func (o *oracle) leads(r *replica) {
 	epoch := r.lead.epoch
 	if who, ok := o.leaders[epoch]; ok && who != r.b.uuid() {
-		o.w.fail("epoch %d has two leaders: incarnations %v and %v", epoch, who[:2], r.b.uuid())
+		o.w.fail(split, "epoch %d has two leaders: incarnations %v and %v", epoch, who[:2], r.b.uuid())
 	}
 	o.leaders[epoch] = r.b.uuid()
 	for _, p := range o.committed {
@@ -52,7 +60,7 @@ func (o *oracle) holds(r *replica, p promise, what string) {
 	if p.epoch >= r.lead.epoch || p.offset < r.end() && r.log[p.offset].value == p.value {
 		return
 	}
-	o.w.fail("LOSS: broker %d leads epoch %d without offset %d = %d, %s in epoch %d", r.b.id, r.lead.epoch, p.offset, p.value, what, p.epoch)
+	o.w.fail(loss, "broker %d leads epoch %d without offset %d = %d, %s in epoch %d", r.b.id, r.lead.epoch, p.offset, p.value, what, p.epoch)
 }
 
 func (o *oracle) others(p promise, what string) {
@@ -67,16 +75,16 @@ func (o *oracle) others(p promise, what string) {
 func (o *oracle) commit(offset, value int64, r *replica) {
 	if offset < int64(len(o.committed)) {
 		if was := o.committed[offset]; was.value != value {
-			o.w.fail("LOSS: offset %d is committed as %d in epoch %d, and was as %d in epoch %d", offset, value, r.lead.epoch, was.value, was.epoch)
+			o.w.fail(loss, "offset %d is committed as %d in epoch %d, and was as %d in epoch %d", offset, value, r.lead.epoch, was.value, was.epoch)
 		}
 		return
 	}
 	if at, ok := o.offsets[value]; ok {
-		o.w.fail("DUPLICATE: value %d is committed at %d and at %d", value, at, offset)
+		o.w.fail(duplicate, "value %d is committed at %d and at %d", value, at, offset)
 	}
 	p := promise{offset, value, r.lead.epoch}
 	if offset > int64(len(o.committed)) {
-		o.w.fail("broker %d commits offset %d after %d: it was told so by nobody", r.b.id, offset, len(o.committed))
+		o.w.fail(invariant, "broker %d commits offset %d after %d: it was told so by nobody", r.b.id, offset, len(o.committed))
 		return
 	}
 	o.committed = append(o.committed, p)
@@ -88,26 +96,26 @@ func (o *oracle) commit(offset, value int64, r *replica) {
 func (o *oracle) acked(offset, value int64, r *replica) {
 	for _, c := range o.w.clients {
 		if c.tp == o.tp {
-			c.acked(value)
+			o.w.tally.acked += c.acked(value)
 		}
 	}
 	p := promise{offset, value, r.lead.epoch}
 	if offset < int64(len(o.committed)) && o.committed[offset].value != value {
-		o.w.fail("LOSS: value %d is acknowledged at offset %d, which is committed as %d", value, offset, o.committed[offset].value)
+		o.w.fail(loss, "value %d is acknowledged at offset %d, which is committed as %d", value, offset, o.committed[offset].value)
 	}
 	o.acks = append(o.acks, p)
 	o.others(p, "acknowledged")
 }
 
-// read compares what a replica shows with what is committed.
-func (o *oracle) read(r *replica) {
-	if r.hw > int64(len(o.committed)) {
-		o.w.fail("broker %d shows %d offsets, %d are committed", r.b.id, r.hw, len(o.committed))
+// read compares what a replica shows, up to an offset, with what is committed.
+func (o *oracle) read(r *replica, to int64) {
+	if to > int64(len(o.committed)) {
+		o.w.fail(shown, "broker %d shows %d offsets, %d are committed", r.b.id, to, len(o.committed))
 		return
 	}
-	for offset := range r.hw {
+	for offset := range to {
 		if got, want := r.log[offset].value, o.committed[offset]; got != want.value {
-			o.w.fail("LOSS: broker %d shows offset %d as %d, committed as %d in epoch %d", r.b.id, offset, got, want.value, want.epoch)
+			o.w.fail(loss, "broker %d shows offset %d as %d, committed as %d in epoch %d", r.b.id, offset, got, want.value, want.epoch)
 			return
 		}
 	}
@@ -117,8 +125,23 @@ func (o *oracle) read(r *replica) {
 func (o *oracle) latest(r *replica) {
 	for i := len(o.committed) - 1; i >= int(r.hw); i-- {
 		if o.committed[i].epoch < r.lead.epoch {
-			o.w.fail("broker %d says that epoch %d ends at %d, consumers have seen offset %d", r.b.id, r.lead.epoch, r.hw, i)
+			o.w.fail(shown, "broker %d says that epoch %d ends at %d, consumers have seen offset %d", r.b.id, r.lead.epoch, r.hw, i)
 			return
 		}
 	}
+}
+
+// consume reads a replica as a consumer does, and asks a leader for the latest
+// offset: what it says then is no less than what the consumer has seen.
+func (o *oracle) consume(r *replica, to int64) {
+	c := &o.consumer
+	if r.maxSeen < c.epoch {
+		return
+	}
+	c.epoch = r.maxSeen
+	o.read(r, to)
+	if r.lead != nil && !r.lead.suspended && r.knowsLatest() && to < c.position {
+		o.w.fail(shown, "for a consumer %s goes back from %d to %d: broker %d, epoch %d", r.name(), c.position, to, r.b.id, r.lead.epoch)
+	}
+	c.position = max(c.position, to)
 }

@@ -1,13 +1,17 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/isr"
+	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/producer"
 	"github.com/chronik-project/chronik/internal/record"
+	"github.com/chronik-project/chronik/internal/replication"
+	"github.com/chronik-project/chronik/internal/segment"
 )
 
 // entry is a batch of one record in a log.
@@ -18,19 +22,17 @@ type entry struct {
 	lsn   int          // where it ends in the write-ahead log
 }
 
-// epochStart is the first offset of a leader epoch.
-type epochStart struct {
-	epoch cluster.Epoch
-	start int64
-}
+// sum stands for the checksum of the batch: no two have the same.
+func (e entry) sum() uint32 { return uint32(e.value) }
 
 // replica is one broker's copy of a partition: partition.Replica without files.
 type replica struct {
 	b          *broker
 	tp         cluster.TopicPartition
 	part       *cluster.Partition
+	metaIndex  uint64 // the image that brought its leader epoch
 	log        []entry
-	epochs     []epochStart
+	epochs     []segment.EpochStart
 	producers  *producer.State
 	durable    int64
 	hw         int64
@@ -39,6 +41,7 @@ type replica struct {
 	round      round
 	follow     follow
 	lead       *lead
+	broken     bool // out of service until the next start, and lost then
 }
 
 // round is what a sync round will have synced.
@@ -52,10 +55,19 @@ type round struct {
 type lead struct {
 	epoch   cluster.Epoch
 	state   *isr.State
-	links   [brokerCount]link
+	links   [brokerCount]replication.Outgoing
+	told    [brokerCount]int64 // the last ack of each follower
 	waiters []waiter
-	// leaving is set by a broken R9: who left before the metadata says so.
+	opening [brokerCount]time.Time
+	// suspended says that the lease ran out.
+	suspended bool
+
+	// leaving is set by a broken R9: who left before the metadata says so, in
+	// sessions that only the in-sync state knows of. pending is set by a broken
+	// R15: the join in flight.
 	leaving []cluster.BrokerID
+	feigned [brokerCount]uint64
+	pending pending
 }
 
 // waiter is a produce request that waits for the high watermark.
@@ -68,17 +80,42 @@ func newReplica(b *broker, tp cluster.TopicPartition) *replica {
 func (r *replica) w() *world  { return r.b.w }
 func (r *replica) end() int64 { return int64(len(r.log)) }
 
+// name is topic and partition for traces.
+func (r *replica) name() string { return fmt.Sprintf("%d/%d", r.tp.TopicID[1], r.tp.Partition) }
+
+// standing is what production code decides with.
+func (r *replica) standing() partition.Standing {
+	s := partition.Standing{
+		MaxSeenEpoch: r.maxSeen, LeadEpoch: cluster.NoEpoch,
+		Session: r.follow.id, SessionEpoch: r.follow.epoch, SessionLeader: r.follow.leader, Cutting: r.follow.cutting,
+		LogEnd: r.end(), HighWatermark: r.hw, LastEpoch: cluster.NoEpoch,
+	}
+	if r.lead != nil {
+		s.LeadEpoch = r.lead.epoch
+	}
+	if n := len(r.log); n > 0 {
+		s.LastEpoch, s.LastCRC = r.log[n-1].epoch, r.log[n-1].sum()
+	}
+	return s
+}
+
 // become applies the partition's metadata, as partition.(*Replica).become does.
 func (r *replica) become(img *cluster.Image, t *cluster.Topic, p *cluster.Partition, registered bool) {
 	if r.follow.cutting {
 		r.b.syncAll() // a change of role waits for the cut
 	}
-	if r.part != nil && p.PartitionEpoch < r.part.PartitionEpoch {
-		return // K5
+	if partition.Outdated(p, r.part) || r.broken {
+		return
+	}
+	if r.part == nil || r.part.LeaderEpoch != p.LeaderEpoch {
+		r.metaIndex = img.Index()
 	}
 	r.part = p
-	seen := p.LeaderEpoch >= r.maxSeen || r.w().is(ruleR2)
-	if p.Leader == r.b.id && registered && seen { // R1, R2
+	s := r.standing()
+	if r.w().is(ruleR2) {
+		s.MaxSeenEpoch = cluster.NoEpoch
+	}
+	if s.MayLead(p, r.b.id, registered) {
 		r.becomeLeader(img, p, cluster.EffectiveMinISR(t, p))
 	} else {
 		r.becomeFollower(p.LeaderEpoch)
@@ -109,9 +146,13 @@ func (r *replica) becomeLeader(img *cluster.Image, p *cluster.Partition, minISR 
 		term.EndOffset, term.DurableEnd = r.hw, min(r.durable, r.hw) // nothing before the epoch is asked of joiners
 	}
 	r.lead = &lead{epoch: epoch, state: isr.New(w.policy, term, w.now)}
+	for i := range r.lead.links {
+		r.lead.links[i] = replication.NewOutgoing(r.tp, epoch)
+	}
+	w.tally.elections++
 	r.lead.state.Appended(r.end(), w.now)
 	if w.tracing {
-		w.logf("b%d leads %d/%d epoch %d, in sync %v, end %d, durable %d, hw %d", r.b.id, r.tp.TopicID[1], r.tp.Partition, epoch, p.ISR, r.end(), r.durable, r.hw)
+		w.logf("b%d leads %s epoch %d, in sync %v, end %d, durable %d, hw %d", r.b.id, r.name(), epoch, p.ISR, r.end(), r.durable, r.hw)
 	}
 	w.oracles[r.tp].leads(r)
 	r.setEligible(img)
@@ -129,21 +170,19 @@ func (r *replica) committed(p *cluster.Partition, minISR int) {
 }
 
 func (r *replica) becomeFollower(epoch cluster.Epoch) {
-	if r.lead != nil && epoch > r.lead.epoch {
+	endsLead, endsSession := r.standing().Follows(epoch)
+	if endsLead {
 		r.stepDown()
 	}
-	if epoch <= r.maxSeen {
-		return
-	}
-	r.maxSeen = epoch
-	if r.follow.id != 0 && r.follow.epoch < epoch && !r.w().is(ruleR3) {
+	r.maxSeen = max(r.maxSeen, epoch)
+	if endsSession && !r.w().is(ruleR3) {
 		r.follow = follow{}
 	}
 }
 
 func (r *replica) stepDown() {
 	if r.lead != nil && r.w().tracing {
-		r.w().logf("b%d stops leading %d/%d epoch %d", r.b.id, r.tp.TopicID[1], r.tp.Partition, r.lead.epoch)
+		r.w().logf("b%d stops leading %s epoch %d", r.b.id, r.name(), r.lead.epoch)
 	}
 	r.lead = nil
 }
@@ -173,12 +212,12 @@ func (r *replica) advance() {
 	hw := s.HighWatermark()
 	o := w.oracles[r.tp]
 	if hw > r.end() {
-		w.fail("LOSS: broker %d leads epoch %d with a high watermark of %d and a log that ends at %d", r.b.id, r.lead.epoch, hw, r.end())
+		w.fail(loss, "broker %d leads epoch %d with a high watermark of %d and a log that ends at %d", r.b.id, r.lead.epoch, hw, r.end())
 		return
 	}
 	if hw > r.hw {
 		if w.tracing {
-			w.logf("b%d hw of %d/%d %d -> %d, epoch %d", r.b.id, r.tp.TopicID[1], r.tp.Partition, r.hw, hw, r.lead.epoch)
+			w.logf("b%d hw of %s %d -> %d, epoch %d", r.b.id, r.name(), r.hw, hw, r.lead.epoch)
 		}
 		for offset := r.hw; offset < hw; offset++ {
 			o.commit(offset, r.log[offset].value, r)
@@ -192,14 +231,19 @@ func (r *replica) advance() {
 			return true
 		})
 	}
-	if s.HWReachedEpochStart() && !w.is(ruleR10) {
+	if r.knowsLatest() && !w.is(ruleR10) {
 		o.latest(r)
 	}
 }
 
+// knowsLatest reports whether a leader answers for the latest offset (R14).
+func (r *replica) knowsLatest() bool {
+	return r.lead.state.HWReachedEpochStart() || r.w().is(ruleR14Latest)
+}
+
 // produce is a client's batch, which the leader appends once.
 func (r *replica) produce(req request) (err error) {
-	if r.lead == nil || r.lead.state.UnderMinISR() {
+	if r.lead == nil || r.lead.suspended || r.lead.state.UnderMinISR() {
 		return errRetry
 	}
 	w := r.w()
@@ -217,7 +261,7 @@ func (r *replica) produce(req request) (err error) {
 	r.write(entry{epoch: r.lead.epoch, value: req.value, batch: batch})
 	r.lead.state.Appended(r.end(), w.now)
 	if w.tracing {
-		w.logf("b%d appends %d at %d/%d %d epoch %d", r.b.id, req.value, r.tp.TopicID[1], r.tp.Partition, base, r.lead.epoch)
+		w.logf("b%d appends %d at %s %d epoch %d", r.b.id, req.value, r.name(), base, r.lead.epoch)
 	}
 	r.await(waiter{base, req.value}, false)
 	if w.is(ruleOwnDisk) {
@@ -235,89 +279,4 @@ func (r *replica) await(x waiter, unconditionally bool) {
 		return
 	}
 	r.lead.waiters = append(r.lead.waiters, x)
-}
-
-// write appends to the log and to the write-ahead log, in memory.
-func (r *replica) write(e entry) {
-	r.b.lsn++
-	e.lsn = r.b.lsn
-	r.assignEpoch(e.epoch)
-	r.log = append(r.log, e)
-	r.producers.Update(e.batch, r.w().now)
-}
-
-// assignEpoch starts an epoch at the end of the log. Epochs that were to start
-// there hold nothing and give way (K4).
-func (r *replica) assignEpoch(epoch cluster.Epoch) {
-	r.dropEpochs(r.end())
-	if n := len(r.epochs); n == 0 || r.epochs[n-1].epoch != epoch {
-		r.epochs = append(r.epochs, epochStart{epoch, r.end()})
-	}
-}
-
-// dropEpochs forgets the epochs that start at end or later.
-func (r *replica) dropEpochs(end int64) {
-	for n := len(r.epochs); n > 0 && r.epochs[n-1].start >= end; n-- {
-		r.epochs = r.epochs[:n-1]
-	}
-}
-
-// truncate cuts the log and what is a function of it.
-func (r *replica) truncate(to int64) {
-	r.log = slices.Clone(r.log[:to])
-	r.dropEpochs(to)
-	r.durable = min(r.durable, to)
-	r.hw = min(r.hw, to)
-	if !r.w().is(ruleWindows) {
-		r.rebuildProducers()
-	}
-}
-
-func (r *replica) rebuildProducers() {
-	r.producers = producer.New()
-	for _, e := range r.log {
-		r.producers.Update(e.batch, time.Time{})
-	}
-}
-
-// synced is what the write-ahead log reports after a round. Reports of an older
-// generation speak of what was cut since.
-func (r *replica) synced(generation int, end int64) {
-	if generation != r.generation || end <= r.durable {
-		return
-	}
-	r.durable = end
-	before := r.hw
-	if r.lead != nil {
-		r.lead.state.LocalSynced(end, r.w().now)
-		r.advance()
-	}
-	if r.hw == before && r.follow.acking {
-		r.ack(end)
-	}
-}
-
-// recover is what a restart finds of the log.
-func (r *replica) recover(lsn int) {
-	keep := int64(survivors(r.log, lsn))
-	if r.follow.cutting && r.follow.cutLSN <= lsn {
-		keep = min(keep, r.follow.cutTo)
-	}
-	r.lead, r.follow, r.part, r.round = nil, follow{}, nil, round{}
-	r.log = slices.Clone(r.log[:keep])
-	r.epochs = nil
-	for i, e := range r.log {
-		if n := len(r.epochs); n == 0 || r.epochs[n-1].epoch < e.epoch {
-			r.epochs = append(r.epochs, epochStart{e.epoch, int64(i)})
-		}
-	}
-	r.maxSeen = cluster.NoEpoch
-	if n := len(r.epochs); n > 0 {
-		r.maxSeen = r.epochs[n-1].epoch
-	}
-	r.durable = keep
-	r.hw = min(r.hw, keep)
-	r.hw = r.w().r.Int64N(r.hw + 1) // as the last checkpoint has it
-	r.generation++
-	r.rebuildProducers()
 }

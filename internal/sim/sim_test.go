@@ -2,7 +2,9 @@ package sim
 
 import (
 	"flag"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,14 +14,17 @@ import (
 var (
 	countFlag  = flag.Uint64("sim.n", 20_000, "number of schedules")
 	firstFlag  = flag.Uint64("sim.first", 0, "seed of the first schedule; the others follow")
+	goalFlag   = flag.Bool("sim.goal", false, "print what was lived through, as one line of JSON")
 	seedFlag   = flag.Int64("seed", -1, "run the schedule of this seed alone and print what happens")
 	brokenFlag = flag.String("broken", "", "with -seed: the rule to break, by its name in the table of mutations")
 )
 
 // explore runs schedules until one fails or all are done, and returns the
 // lowest seed that failed, and why.
-func explore(broken rule, first, count uint64) (seed uint64, failure error) {
-	var mu sync.Mutex // guards seed and failure
+func explore(broken rule, first, count uint64, sum *summary) (seed uint64, failure error) {
+	// What a schedule leaves behind is small, and there is a lot of it.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	var mu sync.Mutex // guards seed, failure and sum
 	var next atomic.Uint64
 	var bound atomic.Uint64
 	bound.Store(count)
@@ -33,11 +38,9 @@ func explore(broken rule, first, count uint64) (seed uint64, failure error) {
 				}
 				w := newWorld(first+i, broken, false)
 				w.run(stepCount)
-				if w.failure == nil {
-					continue
-				}
 				mu.Lock()
-				if failure == nil || first+i < seed {
+				sum.add(w)
+				if w.failure != nil && (failure == nil || first+i < seed) {
 					seed, failure = first+i, w.failure
 					bound.Store(min(bound.Load(), i))
 				}
@@ -55,10 +58,15 @@ func TestSchedules(t *testing.T) {
 		replay(t, uint64(*seedFlag))
 		return
 	}
-	seed, failure := explore(none, *firstFlag, *countFlag/slowdown)
+	var sum summary
+	seed, failure := explore(none, *firstFlag, *countFlag/slowdown, &sum)
 	if failure != nil {
-		t.Errorf("go test ./internal/sim -run TestSchedules -seed %d: %v", seed, failure)
+		t.Errorf("%s: %v", replayCommand(seed, none), failure)
 		replay(t, seed)
+	}
+	t.Log(&sum)
+	if *goalFlag {
+		sum.print(t, *firstFlag, failure)
 	}
 }
 
@@ -69,13 +77,23 @@ func TestBrokenRulesAreFound(t *testing.T) {
 			continue
 		}
 		t.Run(m.name, func(t *testing.T) {
-			seed, failure := explore(m.rule, *firstFlag, uint64(m.budget))
+			var sum summary
+			seed, failure := explore(m.rule, *firstFlag, uint64(m.budget), &sum)
 			if failure == nil {
 				t.Fatalf("%s: nothing found in %d schedules", m.how, m.budget)
 			}
-			t.Logf("%s: found after %d schedules: %v", m.how, seed-*firstFlag+1, failure)
+			t.Logf("%s: found after %d schedules: %s: %v", m.how, seed-*firstFlag+1, replayCommand(seed, m.rule), failure)
 		})
 	}
+}
+
+// replayCommand is what to type to see a schedule again.
+func replayCommand(seed uint64, broken rule) string {
+	command := fmt.Sprintf("go test ./internal/sim -run TestSchedules -seed %d", seed)
+	if broken != none {
+		command += " -broken " + mutations[broken-1].name
+	}
+	return command
 }
 
 // replay prints one schedule.

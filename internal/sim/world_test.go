@@ -24,14 +24,20 @@ const (
 type world struct {
 	r      *rand.Rand
 	broken rule // the one rule that does not hold; none in a sound cluster
-	now    time.Time
-	odds   odds
-	policy isr.Options
+	// now is virtual, and begins at began. Between two steps as much of it passes
+	// as the pace of the schedule says, in the mean.
+	began, now time.Time
+	pace       time.Duration
+	odds       odds
+	policy     isr.Options
 
 	images  []*cluster.Image // the newest last; every broker knows a prefix
 	brokers [brokerCount]*broker
-	net     []message
-	late    []message // copies that come when they are long forgotten
+	office  office
+	net     []*message
+	late    []*message // copies that come when they are long forgotten
+	// cut says from whom nothing reaches whom; 0 is the controller.
+	cut     [brokerCount + 1][brokerCount + 1]bool
 	clients []*client // of the newest topic, one for each partition
 	oracles map[cluster.TopicPartition]*oracle
 
@@ -46,6 +52,14 @@ type world struct {
 	failure error
 	tracing bool
 	trace   []string
+	tally   tally
+}
+
+// tally is what happened in a schedule.
+type tally struct {
+	acked, elections, crashes, cuts, damages int
+	ackedBefore                              int           // the end of all faults
+	recovery                                 time.Duration // from then on
 }
 
 // newWorld starts three brokers and one topic. The seed decides all the rest.
@@ -55,9 +69,12 @@ func newWorld(seed uint64, broken rule, tracing bool) *world {
 		now: time.Unix(1_700_000_000, 0), images: []*cluster.Image{cluster.NewImage()},
 		oracles: map[cluster.TopicPartition]*oracle{},
 	}
+	w.began = w.now
 	w.odds = drawOdds(w.r)
+	w.pace = paces[w.r.IntN(len(paces))]
 	w.policy = drawPolicy(w.r)
-	w.damaged = w.r.IntN(2) == 0
+	w.newTerm()
+	w.damaged = w.r.IntN(2) == 0 && w.odds.damage > 0
 	w.partitions = 1 + w.r.IntN(8)/6*(1+w.r.IntN(2)) // mostly one: what happens, happens to it
 	for i := range w.brokers {
 		w.brokers[i] = &broker{w: w, id: cluster.BrokerID(i + 1), directory: 1}
@@ -114,13 +131,27 @@ func (w *world) logf(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 
-// fail keeps the first thing that must not happen.
-func (w *world) fail(format string, args ...any) {
-	if w.failure == nil {
-		w.failure = fmt.Errorf(format, args...)
-		if w.tracing {
-			w.logf("FAILURE: %v", w.failure)
-		}
+// finding is what kind of thing was found that must not happen.
+type finding string
+
+const (
+	loss      finding = "LOSS"      // of what was acknowledged or committed
+	duplicate finding = "DUPLICATE" // of what an idempotent producer sent once
+	split     finding = "SPLIT"     // two leaders of one epoch
+	shown     finding = "SHOWN"     // to consumers, and should not have been
+	stuck     finding = "STUCK"     // though everything works again
+	invariant finding = "INVARIANT" // any other
+)
+
+// fail keeps the first thing that must not happen. Of a world with a broken rule
+// a certain kind of thing is asked.
+func (w *world) fail(kind finding, format string, args ...any) {
+	if w.failure != nil || w.broken != none && kind != mutations[w.broken-1].finds {
+		return
+	}
+	w.failure = fmt.Errorf("%s: "+format, append([]any{kind}, args...)...)
+	if w.tracing {
+		w.logf("FAILURE: %v", w.failure)
 	}
 }
 
@@ -137,7 +168,10 @@ func (w *world) run(steps int) {
 
 // step does one thing that could happen next.
 func (w *world) step() {
-	w.now = w.now.Add(time.Duration(w.r.Int64N(int64(2 * time.Millisecond))))
+	w.now = w.now.Add(time.Duration(w.r.Int64N(int64(2 * w.pace))))
+	if w.now.After(w.office.next) {
+		w.heartbeats()
+	}
 	b := w.brokers[w.r.IntN(brokerCount)]
 	switch w.odds.draw(w.r) {
 	case opProduce:
@@ -153,7 +187,7 @@ func (w *world) step() {
 	case opDeliver:
 		w.deliver()
 	case opLearn:
-		if last := len(w.images) - 1; b.up && b.view < last && w.r.IntN(1000) >= w.odds.lag[b.id-1] {
+		if last := len(w.images) - 1; b.up && b.view < last && !w.cut[0][b.id] && w.r.IntN(1000) >= w.odds.lag[b.id-1] {
 			next := b.view + 1
 			if w.r.IntN(1000) < w.odds.jump {
 				next += w.r.IntN(last - b.view)
@@ -166,6 +200,16 @@ func (w *world) step() {
 		w.repair(b)
 	case opFetch:
 		b.fetch()
+	case opDecide:
+		w.decide()
+	case opMend:
+		w.cut = [brokerCount + 1][brokerCount + 1]bool{}
+	case opCut:
+		w.isolate(b)
+	case opTerm:
+		w.newTerm()
+	case opRetire:
+		b.retire()
 	case opLose:
 		if len(w.net) > 0 {
 			w.take(w.r.IntN(len(w.net)))
@@ -175,8 +219,15 @@ func (w *world) step() {
 	case opFence:
 		w.fence(b.id)
 	case opCrash:
+		joiner := w.joiner()
+		if joiner != nil && w.r.IntN(2) == 0 {
+			b = joiner
+		}
 		if b.up {
 			b.crash()
+			if b == joiner && !w.damaged {
+				b.damage()
+			}
 		}
 	case opDrain:
 		w.apply(cluster.DrainBroker{ID: b.id, Epoch: w.registration(b.id).Epoch})
