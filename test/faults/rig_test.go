@@ -422,7 +422,7 @@ func (r *rig) verdict(rules check.Rules) check.Report {
 	report := r.finish(rules)
 	r.Logf("%s", report.String())
 	if !report.OK() {
-		r.Errorf("the history breaks promises, or proves nothing; it is in %s", r.keep())
+		r.Errorf("the history, in %s, breaks promises or proves nothing: %s %v", r.keep(), report.Void, report.Counts)
 	}
 	return report
 }

@@ -120,19 +120,6 @@ var Builds = []Build{
 			New:  "case false:",
 		}},
 	},
-	{
-		Name:    "epochs_unfenced",
-		Promise: "a deposed leader's session is refused (R2, R5): a broker follows whoever asks last",
-		Edits: []Edit{{
-			File: "internal/partition/standing.go",
-			Old:  "case req.Epoch < s.MaxSeenEpoch,\n\t\ts.LeadEpoch != cluster.NoEpoch && s.LeadEpoch >= req.Epoch,\n\t\ts.LastEpoch > req.Epoch:",
-			New:  "case s.LastEpoch < cluster.NoEpoch:",
-		}, {
-			File: "internal/partition/session.go",
-			Old:  "r.maxSeenEpoch = req.Epoch\n",
-			New:  "r.maxSeenEpoch = max(r.maxSeenEpoch, req.Epoch)\n",
-		}},
-	},
 }
 
 // StrobingClock is not broken: it is a host whose wall clock jumps, every three
