@@ -117,8 +117,9 @@ func first() int {
 
 // settle mounts what must be the namespaces' own.
 func settle() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("private mounts: %w", err)
+	// What the machine unmounts is unmounted here too; nothing gets out.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("mounts of its own: %w", err)
 	}
 	// What a test unmounts is unmounted for its brokers too: see (place).enter.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
