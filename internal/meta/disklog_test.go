@@ -13,7 +13,7 @@ import (
 func TestCutLogOpensAgain(t *testing.T) {
 	t.Parallel()
 	r := &Raft{o: Options{Dir: t.TempDir()}.withDefaults()}
-	open := func() diskLog {
+	open := func() *diskLog {
 		t.Helper()
 		l, err := r.openLog()
 		if err != nil {
@@ -22,6 +22,9 @@ func TestCutLogOpensAgain(t *testing.T) {
 		return l
 	}
 	l := open()
+	if err := l.SetUint64(currentTerm, 2); err != nil {
+		t.Fatal(err)
+	}
 	for index := uint64(1); index <= 4; index++ {
 		if err := l.StoreLog(&raft.Log{Index: index, Term: 1, Data: []byte{byte(index)}}); err != nil {
 			t.Fatal(err)

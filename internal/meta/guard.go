@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -90,6 +91,24 @@ func (g *guardedStore) late(d time.Duration, fn func()) (stop func() bool) {
 		<-done
 		return true
 	}
+}
+
+// GetLog reads an entry. One that turns out to be damaged ends the process:
+// raft would stop in the middle of its work.
+func (g *guardedStore) GetLog(index uint64, l *raft.Log) error {
+	err := g.store.GetLog(index, l)
+	if errors.Is(err, ErrDamaged) {
+		g.report(fmt.Errorf("read log entries: %w: %w", err, ErrStuck))
+	}
+	return err
+}
+
+// note writes down how far the store has come, from time to time.
+func (g *guardedStore) note() error {
+	if l, ok := g.store.(*diskLog); ok {
+		return g.watched("store the witness", l.note)
+	}
+	return nil
 }
 
 func (g *guardedStore) report(err error) {

@@ -27,7 +27,7 @@ func (r *Raft) Resign(ctx context.Context) error {
 // hang is told when a write to the log hangs, and when it has ended after all. In
 // between this member sends nothing, so that the others elect one of them, and
 // does not count as the leader here either. If the write ends late it finds
-// another leader in a newer term.
+// another leader in a newer term (I33).
 func (r *Raft) hang(s *stream, hangs bool) {
 	if len(Voters(r.o.Peers)) < 2 {
 		return // nobody could take over

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
-	"github.com/hashicorp/raft-wal/segment"
 
 	"github.com/chronik-project/chronik/internal/cluster"
-	"github.com/chronik-project/chronik/internal/vfs"
 )
 
 const (
@@ -36,9 +31,9 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, logs.Close()) }()
 	hlog := newRaftLog(r.o.Logger)
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(r.o.Dir, keepSnapshots, hlog)
+	snapshots, err := r.openSnapshots()
 	if err != nil {
-		return fmt.Errorf("open metadata snapshots: %w", err)
+		return err
 	}
 	// The streams outlive ctx, so that a leader can hand over.
 	stream := newStream(context.WithoutCancel(ctx), r.o, r.callers)
@@ -69,6 +64,9 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 	if err := dropCovered(logs, snapshots); err != nil {
 		return err
 	}
+	if err := r.checkWhole(logs, snapshots); err != nil {
+		return err
+	}
 	joining, err := r.prepare(logs, snapshots, g, config)
 	if err != nil {
 		return err
@@ -89,7 +87,7 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 			joined <- r.join(work, m, logs, g)
 		}
 	}()
-	err = r.serve(work, m, joined, notify)
+	err = r.serve(work, m, logs, joined, notify)
 	cancel()
 	r.handOver(m)
 	r.setMember(nil)
@@ -101,32 +99,6 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 	}
 	r.board.setLeadership(Leadership{Leader: cluster.NoBroker})
 	return err
-}
-
-// diskLog is raft-wal together with the small database beside it, which
-// raft-wal opens but does not close.
-type diskLog struct {
-	*wal.WAL
-	db *metadb.BoltMetaDB
-}
-
-// Close closes both, so that the directory can be opened again.
-func (l diskLog) Close() error { return errors.Join(l.WAL.Close(), l.db.Close()) }
-
-func (r *Raft) openLog() (diskLog, error) {
-	dir := filepath.Join(r.o.Dir, "log")
-	if err := vfs.MkdirAllSync(r.o.FS, dir); err != nil {
-		return diskLog{}, fmt.Errorf("create metadata directory: %w", err)
-	}
-	l := diskLog{db: &metadb.BoltMetaDB{}}
-	var err error
-	files := segment.NewFiler(dir, newReserveFS(r.o.Dir, r.o.SegmentBytes, r.o.Logger))
-	l.WAL, err = wal.Open(dir, wal.WithMetaStore(l.db), wal.WithSegmentFiler(files),
-		wal.WithSegmentSize(r.o.SegmentBytes), wal.WithLogger(newRaftLog(r.o.Logger)))
-	if err != nil {
-		return diskLog{}, errors.Join(fmt.Errorf("open metadata log %s: %w", dir, err), l.db.Close())
-	}
-	return l, nil
 }
 
 func (r *Raft) config(hlog raftLog, notify chan<- bool) *raft.Config {
@@ -149,7 +121,7 @@ func (r *Raft) config(hlog raftLog, notify chan<- bool) *raft.Config {
 }
 
 // serve follows leadership and images until ctx ends or joining fails.
-func (r *Raft) serve(ctx context.Context, m *raft.Raft, joined <-chan error, notify <-chan bool) error {
+func (r *Raft) serve(ctx context.Context, m *raft.Raft, logs *guardedStore, joined <-chan error, notify <-chan bool) error {
 	seen := make(chan raft.Observation, 16)
 	observer := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
@@ -179,6 +151,9 @@ func (r *Raft) serve(ctx context.Context, m *raft.Raft, joined <-chan error, not
 		case <-seen:
 		case <-changed:
 		case <-ticker.C: // observations may be dropped
+			if err := logs.note(); err != nil {
+				return err
+			}
 		}
 		if err := r.observe(m); err != nil {
 			return err

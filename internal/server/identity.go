@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -23,6 +24,27 @@ type identity struct {
 	// CleanShutdown is true while no process uses the directory and the last one
 	// flushed everything (K31).
 	CleanShutdown bool `json:"clean_shutdown"`
+	// Checksum is of the others, see sum. A file without one is believed.
+	Checksum string `json:"crc32c,omitempty"`
+}
+
+// sum is the CRC32C of the compact JSON without the checksum.
+func (id identity) sum() (string, error) {
+	id.Checksum = ""
+	raw, err := json.Marshal(id)
+	return fmt.Sprintf("%08x", crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli))), err
+}
+
+// decodeIdentity reads meta.json.
+func decodeIdentity(raw []byte) (id identity, err error) {
+	if err := json.Unmarshal(raw, &id); err != nil || id.Checksum == "" {
+		return id, err
+	}
+	sum, err := id.sum()
+	if err == nil && sum != id.Checksum {
+		err = fmt.Errorf("its crc32c is %s, it says %s", sum, id.Checksum)
+	}
+	return id, err
 }
 
 const (
@@ -44,7 +66,11 @@ type dataDir struct {
 // openDataDir locks the directory, creating it if need be, and reads or writes
 // its identity. unclean says that the last process in it did not end cleanly.
 func openDataDir(fsys vfs.FS, path string, node cluster.BrokerID) (d *dataDir, unclean bool, err error) {
-	if err := fsys.MkdirAll(path); err != nil {
+	err = vfs.MkdirAllSync(fsys, path)
+	if err == nil {
+		err = fsys.MkdirAll(path) // it may be a file
+	}
+	if err != nil {
 		return nil, false, &StartError{fmt.Errorf("create data directory %s: %w", path, err), "choose a directory this user may write to with --data-dir"}
 	}
 	lock, err := fsys.Lock(filepath.Join(path, lockFile))
@@ -69,8 +95,8 @@ func (d *dataDir) load(node cluster.BrokerID) (unclean bool, err error) {
 	case err != nil:
 		return false, fmt.Errorf("read %s: %w", name, err)
 	}
-	if err := json.Unmarshal(raw, &d.id); err != nil {
-		return false, &StartError{fmt.Errorf("%s is damaged: %w", name, err), "restore it from a backup; without it the directory's data cannot be trusted to be this broker's"}
+	if d.id, err = decodeIdentity(raw); err != nil {
+		return false, &StartError{fmt.Errorf("%s is damaged: %w", name, err), "restore it from a backup, or give up what this broker holds: remove the whole directory, and it is replicated anew"}
 	}
 	switch {
 	case d.id.Version != identityVersion:
@@ -130,6 +156,11 @@ func (d *dataDir) found(node cluster.BrokerID) error {
 // store writes meta.json. One goroutine at a time calls it, without d.mu: every
 // dial asks for the cluster id, and must not wait for a slow disk.
 func (d *dataDir) store(id identity) error {
+	sum, err := id.sum()
+	if err != nil {
+		return err
+	}
+	id.Checksum = sum
 	raw, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err

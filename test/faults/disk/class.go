@@ -36,7 +36,7 @@ var patterns = map[Class]string{
 	Producers:    "topics/*/*/producers.snapshot",
 	Checkpoint:   "checkpoint",
 	MetaLog:      "raft/log/*.wal",
-	MetaStore:    "raft/log/wal-meta.db",
+	MetaStore:    "raft/log/state",
 	MetaSnapshot: "raft/snapshots/*/*",
 	Identity:     "meta.json",
 }

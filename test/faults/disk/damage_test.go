@@ -224,7 +224,7 @@ func TestFiles(t *testing.T) {
 	for _, name := range []string{
 		"LOCK", "meta.json", "checkpoint", "wal/0000000001.wal", "wal/prepare-2.tmp",
 		"topics/x/0/0-0.log", "topics/x/0/0-0.index", "topics/x/0/producers.snapshot", "topics/x/1.failed", "topics/x/1.failed-1/0-0.log",
-		"raft/log/1-1.wal", "raft/log/wal-meta.db", "raft/snapshots/1-2-3/state.bin", "raft/cluster-id",
+		"raft/log/1-1.wal", "raft/log/state", "raft/snapshots/1-2-3/state.bin", "raft/cluster-id",
 	} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644)); err != nil {
@@ -245,7 +245,7 @@ func TestFiles(t *testing.T) {
 	want := []string{
 		"write-ahead log: wal/0000000001.wal", "segment: topics/x/0/0-0.log", "segment index: topics/x/0/0-0.index",
 		"producers snapshot: topics/x/0/producers.snapshot", "checkpoint: checkpoint", "metadata log: raft/log/1-1.wal",
-		"metadata store: raft/log/wal-meta.db", "metadata snapshot: raft/snapshots/1-2-3/state.bin", "meta.json: meta.json",
+		"metadata store: raft/log/state", "metadata snapshot: raft/snapshots/1-2-3/state.bin", "meta.json: meta.json",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)

@@ -20,7 +20,7 @@ func TestRuleMatches(t *testing.T) {
 		{Rule{Op: OpChange}, OpSyncDir, ".", true},
 		{Rule{Path: "wal"}, OpWrite, "wal/0000000001.wal", true},
 		{Rule{Path: "wal"}, OpSyncDir, "wal", true},
-		{Rule{Path: "wal"}, OpWrite, "raft/log/wal-meta.db", false},
+		{Rule{Path: "wal"}, OpWrite, "raft/log/state", false},
 		{Rule{Path: "*.log"}, OpWrite, "topics/x/0/1-1.log", true},
 		{Rule{Path: "topics/*/3"}, OpWrite, "topics/x/3/1-1.log", true},
 		{Rule{Path: "topics/*/3"}, OpWrite, "topics/x/4/1-1.log", false},
