@@ -60,11 +60,12 @@ type campaign struct {
 	*testing.T
 	result
 
-	rng     *rand.Rand
+	rng     *rand.Rand // of the cluster
 	want    int
 	until   time.Time // zero is for ever
 	ctx     context.Context
-	failed  int // clusters
+	number  uint64 // of the cluster: the seed of its faults is the campaign's plus this
+	failed  int    // clusters
 	samples []time.Duration
 }
 
@@ -83,8 +84,7 @@ func newCampaign(t *testing.T, goal, shortTrials, longTrials int) *campaign {
 	if *trials > 0 {
 		c.want = *trials
 	}
-	c.rng = rand.New(rand.NewPCG(c.Seed, uint64(goal)))
-	if deadline, ok := t.Deadline(); ok {
+	if deadline, ok := t.Deadline(); ok && *long {
 		c.until = deadline.Add(-3 * time.Minute) // to finish a round
 	}
 	if end := c.Start.Add(*limit); *limit > 0 && (c.until.IsZero() || end.Before(c.until)) {
@@ -94,7 +94,7 @@ func newCampaign(t *testing.T, goal, shortTrials, longTrials int) *campaign {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
 	c.ctx = ctx
-	t.Logf("goal %d, %s form, seed %d; again: %s", goal, c.Form, c.Seed, c.again())
+	t.Logf("goal %d, %s form, seed %d", goal, c.Form, c.Seed)
 	return c
 }
 
@@ -105,10 +105,13 @@ func newSeed() uint64 {
 	return uint64(rand.Uint32()) + 1
 }
 
-// again is the command that runs the same faults in the same order.
-func (c *campaign) again() string {
-	return fmt.Sprintf("go test -tags faults -count=1 -timeout 0 -v -run '^%s$' ./test/faults -faults.seed %d -goals.long=%t -goals.trials %d", c.Name(), c.Seed, *long, c.want)
+// again is the command that does the same to a cluster, in the same order.
+func (c *campaign) again(more string) string {
+	return fmt.Sprintf("go test -tags faults -count=1 -timeout 0 -v -run '^%s$' ./test/faults -faults.seed %d -goals.long=%t %s", c.Name(), c.seed(), *long, more)
 }
+
+// seed is that of the cluster at hand.
+func (c *campaign) seed() uint64 { return c.Seed + c.number }
 
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--dirty").Output()
@@ -126,17 +129,19 @@ func (c *campaign) more() bool {
 // pick is a number of trials for one round: at most n, and no more than are left.
 func (c *campaign) pick(n int) int { return min(n, c.want-c.Trials) }
 
-// cluster gives body a test of its own. When it fails the campaign goes on, with
-// the next cluster.
+// cluster gives body a test of its own, and random numbers of its own. When it
+// fails the campaign goes on, with the next cluster.
 func (c *campaign) cluster(body func(t *testing.T)) {
 	before := c.Broken
-	if !c.Run(fmt.Sprintf("cluster %d", c.failed), body) {
+	c.rng = rand.New(rand.NewPCG(c.seed(), uint64(c.Goal)))
+	if !c.Run(fmt.Sprintf("seed %d", c.seed()), body) {
 		c.failed++
 		if c.Broken == before {
 			c.Broken++ // it hung, or a broker died
 		}
-		c.Logf("a cluster failed after %d trials, seed %d", c.Trials, c.Seed)
+		c.Logf("a cluster failed after %d trials; the same faults again: %s", c.Trials, c.again(fmt.Sprintf("-goals.trials %d", max(1, c.want-c.Trials))))
 	}
+	c.number++
 }
 
 // judge ends a round of trials, counts them and what was wrong, and fails the

@@ -19,7 +19,7 @@ func TestGoal12CatchUp(t *testing.T) {
 	c := newCampaign(t, 12, 1, 20)
 	away, before, rate, limit := time.Minute, 20*time.Second, 320.0, 30*time.Second
 	if !*long {
-		away, before, rate, limit = 4*time.Second, 2*time.Second, 80, 0
+		away, before, rate, limit = 2*time.Second, time.Second, 80, 0
 	}
 	const size = 16 << 10
 	p := plan{load: load.Config{Idempotent: 4, Rate: rate, ValueBytes: size, Consumers: 1, SampleEvery: time.Second}}

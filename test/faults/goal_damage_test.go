@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,13 +31,13 @@ const repairLimit = 60 * time.Second
 // that refuses to start, and names the file, is given an empty disk as its
 // operator is told to: those are counted as refused.
 func TestGoal6Damage(t *testing.T) {
-	c := newCampaign(t, 6, 4, 500)
-	for _, name := range []string{"detected", "silent", "refused", "nothing_there"} {
+	c := newCampaign(t, 6, 1, 500)
+	for _, name := range []string{"detected", "detected_when_read", "repaired_only_by_restart", "silent", "refused", "nothing_there"} {
 		c.More[name] = 0
 	}
-	var left []injury
 	for c.more() {
 		c.cluster(func(t *testing.T) {
+			var left []injury
 			p := plan{load: load.Config{Idempotent: 1, Ordered: 1, Direct: 1, Rate: 100, ConsumerLife: 10 * time.Second}}.withDefaults()
 			p.host.Args = []string{"--memory", "64MiB", "--wal-file-size", "4MiB"}
 			for range p.brokers {
@@ -48,7 +49,7 @@ func TestGoal6Damage(t *testing.T) {
 					r.nextRound()
 				}
 				n, done := c.pick(8), 0
-				for range n {
+				for done < n { // there may be nothing to damage
 					if len(left) == 0 {
 						left = injuries()
 						c.rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
@@ -130,30 +131,73 @@ func (c *campaign) repaired(r *rig, victim int, done disk.Injury, before []strin
 		began = time.Now()
 	}
 	r.awaitISR(repairLimit, func(isr []int32) bool { return len(isr) == 3 })
-	took := time.Since(began)
 	dir := r.plan.disks[victim-1].Dir()
 	if how == "silent" && (noticed(r, log, from) || !slices.Equal(before, putAside(r, dir))) {
 		how = "detected"
 	}
+	if err := r.readAll(10 * time.Second); err != nil {
+		r.Logf("broker %d, %s: noticed when read: %v", victim, done, err)
+		how = "detected_when_read"
+		c.repairs(r, victim, began)
+	}
+	took := time.Since(began)
 	c.samples = append(c.samples, took)
 	c.count(how, 1)
 	c.count(fmt.Sprintf("%s, %s: %s", done.Class, done.Harm, how), 1)
 	r.Logf("broker %d, %s: %s, whole after %s", victim, done, how, took.Round(time.Millisecond))
 }
 
-// refused does what the operator of a broker that names a damaged file does: it
-// gets an empty disk. A refusal that does not name it is no clear error.
+// readAll reads every replica: what is damaged and was not looked at yet shows
+// then, and what was silent is proven to be harmless by the next judgement.
+func (r *rig) readAll(within time.Duration) error {
+	_, err := load.ReadReplicas(r.within(within), r.config())
+	return err
+}
+
+// repairs waits until a replica that was found damaged when it was read is whole.
+// If it is not in time, restarting its broker is the hand that it needs, which is
+// one too many.
+func (c *campaign) repairs(r *rig, victim int, began time.Time) {
+	r.Helper()
+	for time.Since(began) < repairLimit {
+		if r.readAll(10*time.Second) == nil {
+			r.awaitISR(repairLimit, func(isr []int32) bool { return len(isr) == 3 })
+			return
+		}
+	}
+	c.count("repaired_only_by_restart", 1)
+	c.Broken++
+	c.Errorf("broker %d, seed %d: not repaired within %s without a restart", victim, c.seed(), repairLimit)
+	r.stop(victim)
+	r.start(victim)
+	r.awaitISR(settle, func(isr []int32) bool { return len(isr) == 3 })
+}
+
+// advice is what a broker that refuses to start tells its operator to do.
+var advice = regexp.MustCompile(`remove (\S+) and start again`)
+
+// refused does what the operator of a broker that refuses to start is told to do,
+// or gives it an empty disk if it says no more than which file is damaged. A
+// refusal that names neither the file nor its directory is no clear error.
 func (c *campaign) refused(r *rig, victim int, done disk.Injury, err error) {
 	r.Helper()
 	var why *devcluster.BrokerError
 	if !errors.As(err, &why) || !errors.Is(err, devcluster.ErrExited) {
 		r.Fatalf("broker %d after %s: %v", victim, done, err)
 	}
-	if !strings.Contains(why.LogTail, filepath.Base(done.File)) {
+	dir := r.plan.disks[victim-1].Dir()
+	last := why.LogTail[strings.LastIndex(strings.TrimRight(why.LogTail, "\n"), "\n")+1:]
+	r.Logf("broker %d refuses to start: %s", victim, last)
+	switch told := advice.FindStringSubmatch(last); {
+	case told != nil && strings.HasPrefix(told[1], dir):
+		r.fault(victim, "what the error says: "+told[0], func() error { return os.RemoveAll(told[1]) })
+	case strings.Contains(last, filepath.Base(done.File)):
+		r.fault(victim, "an empty disk", func() error { return empty(dir) })
+	default:
 		c.Broken++
 		r.Errorf("broker %d refuses to start after %s, and does not name the file: %v\n%s", victim, done, err, why.LogTail)
+		r.fault(victim, "an empty disk", func() error { return empty(dir) })
 	}
-	r.fault(victim, "an empty disk", func() error { return empty(r.plan.disks[victim-1].Dir()) })
 	r.start(victim)
 }
 

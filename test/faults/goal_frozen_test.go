@@ -29,7 +29,7 @@ import (
 // their door. What they acknowledge and what they hand out must be true. Two of
 // five brokers are frozen at a time in the long form.
 func TestGoal15FrozenLeader(t *testing.T) {
-	c := newCampaign(t, 15, 2, 300)
+	c := newCampaign(t, 15, 1, 300)
 	c.More["asked_at_wake_up"] = 0
 	p := plan{brokers: 5, partitions: 10, load: load.Config{Idempotent: 1, Ordered: 1, Unordered: 1, Direct: 1, Rate: 100, Consumers: 2}}
 	for c.more() {
@@ -59,7 +59,7 @@ func (c *campaign) freezes(r *rig, n int) []blow {
 	r.Helper()
 	longest, lanes := 60*time.Second, 2
 	if !*long {
-		longest = 6 * time.Second
+		longest = 4 * time.Second
 	}
 	var blows []blow
 	frozen := map[int]asleep{}

@@ -19,7 +19,7 @@ const roundsPerCluster = 10
 // idempotent producers: nothing that was acknowledged is lost, doubled, or out of
 // order.
 func TestGoal1Kills(t *testing.T) {
-	c := newCampaign(t, 1, 3, 1000)
+	c := newCampaign(t, 1, 2, 1000)
 	p := plan{load: load.Config{Idempotent: 3, Rate: 300, ValueBytes: 64, ConsumerLife: 10 * time.Second}}
 	for c.more() {
 		c.cluster(func(t *testing.T) {
@@ -104,7 +104,7 @@ func (r *rig) blowBy(victim int, fault func(int)) blow {
 // TestGoal10Shutdown: how long partitions get no acknowledgement when their leader
 // is asked to stop, and how many errors producers with retries see.
 func TestGoal10Shutdown(t *testing.T) {
-	c := newCampaign(t, 10, 2, 150)
+	c := newCampaign(t, 10, 1, 150)
 	p := plan{partitions: 12, load: load.Config{Idempotent: 3, Rate: 200, Consumers: 1}}
 	c.More["client_errors"] = 0
 	for c.more() {

@@ -32,7 +32,7 @@ func TestGoal16Memory(t *testing.T) {
 	c := newCampaign(t, 16, 1, 20)
 	length, calm := 60*time.Second, 20*time.Second
 	if !*long {
-		length, calm = 5*time.Second, 2*time.Second
+		length, calm = 3*time.Second, time.Second
 	}
 	p := plan{load: load.Config{Idempotent: 1, Ordered: 1, Direct: 1, Rate: 200, ValueBytes: 4 << 10, Consumers: 1}}
 	p.host = host.Options{Memory: memoryLimit, Args: []string{"--memory", memoryBudget}}

@@ -122,11 +122,11 @@ func (r *rig) somePair(rng *rand.Rand) (a, b int) {
 // TestGoal5Partitions: five brokers, cut in every shape. In each epoch of a
 // partition one broker acknowledges, and nothing is lost.
 func TestGoal5Partitions(t *testing.T) {
-	c := newCampaign(t, 5, 2, 500)
+	c := newCampaign(t, 5, 1, 500)
 	p := plan{brokers: 5, partitions: 5, load: load.Config{Idempotent: 1, Ordered: 1, Unordered: 1, Direct: 2, Rate: 100, Consumers: 2, ConsumerLife: 15 * time.Second}}
-	left := []shape{}
 	for c.more() {
 		c.cluster(func(t *testing.T) {
+			var left []shape
 			r := startRig(t, p)
 			for round := 0; round < roundsPerCluster && c.more(); round++ {
 				if round > 0 {

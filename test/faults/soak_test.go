@@ -3,9 +3,9 @@
 package faults
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	soakFor    = flag.Duration("faults.for", 40*time.Second, "`duration` of the soak")
+	soakFor    = flag.Duration("faults.for", 0, "`duration` of the soak; 0 is the form's own, seconds or an hour")
 	windowIs   = flag.Duration("faults.window", 8*time.Second, "mean `duration` of a window, with faults or without")
 	soakOf     = flag.Int("faults.brokers", 0, "`number` of brokers in the soak, 3 or 5; 0 takes turns")
 	soakOn     = flag.String("faults.disks", "", "`kind` of disks in the soak: ext4, or posix, which loses all that POSIX allows; empty takes turns")
@@ -35,7 +35,7 @@ type soak struct {
 // soak has a seed of its own, the soak's plus its number, and is run again alone
 // by that.
 func TestSoak(t *testing.T) {
-	s := newSoak(t, 8, soak{
+	s := newSoak(t, 8, 40*time.Second, soak{
 		catalogue: func(on string) []fault { return possible(on, true) },
 		load:      load.Config{Idempotent: 2, Ordered: 1, Unordered: 1, Direct: 1, Rate: 120, Consumers: 2, ConsumerLife: 7 * time.Second, SampleEvery: 500 * time.Millisecond},
 		floor:     20,
@@ -45,10 +45,14 @@ func TestSoak(t *testing.T) {
 }
 
 // newSoak is a campaign that ends by the clock.
-func newSoak(t *testing.T, goal int, s soak) *soak {
+func newSoak(t *testing.T, goal int, short time.Duration, s soak) *soak {
 	t.Helper()
 	s.campaign = newCampaign(t, goal, 1<<30, 1<<30)
-	if end := s.Start.Add(*soakFor); s.until.IsZero() || end.Before(s.until) {
+	length := cmp.Or(*soakFor, short)
+	if *long {
+		length = cmp.Or(*soakFor, time.Hour)
+	}
+	if end := s.Start.Add(length); s.until.IsZero() || end.Before(s.until) {
 		s.until = end
 	}
 	return &s
@@ -56,20 +60,12 @@ func newSoak(t *testing.T, goal int, s soak) *soak {
 
 // run makes one cluster after another. Trials are windows with faults.
 func (s *soak) run() {
-	for number := uint64(0); s.more(); number++ {
-		seed := s.Seed + number
-		rng := rand.New(rand.NewPCG(seed, 8))
-		brokers, on := 3+2*rng.IntN(2), []string{"ext4", "posix"}[rng.IntN(2)]
-		if *soakOf > 0 {
-			brokers = *soakOf
-		}
-		if *soakOn != "" {
-			on = *soakOn
-		}
+	for s.more() {
 		s.cluster(func(t *testing.T) {
-			t.Logf("%d brokers on %s disks, seed %d; again: go test -tags faults -count=1 -timeout 0 -v -run '^%s$' ./test/faults -faults.seed %d -faults.for %s -faults.brokers %d -faults.disks %s",
-				brokers, on, seed, s.Name(), seed, *soakFor, brokers, on)
-			n := newNemesis(t, rng, plan{brokers: brokers, partitions: int32(brokers), load: s.load}, on)
+			brokers, on := 3+2*s.rng.IntN(2), []string{"ext4", "posix"}[s.rng.IntN(2)]
+			brokers, on = cmp.Or(*soakOf, brokers), cmp.Or(*soakOn, on)
+			t.Logf("%d brokers on %s disks; again: %s", brokers, on, s.again(fmt.Sprintf("-faults.for %s -faults.brokers %d -faults.disks %s", time.Until(s.until).Round(time.Second), brokers, on)))
+			n := newNemesis(t, s.rng, plan{brokers: brokers, partitions: int32(brokers), load: s.load}, on)
 			for round := 0; round < *lifeRounds && s.more(); round++ {
 				if round > 0 {
 					n.nextRound()
@@ -148,7 +144,7 @@ func (s *soak) steady(h *history.History, until time.Duration) {
 // faults that take the whole cluster down or make it slower than the load on
 // purpose.
 func TestGoal17Load(t *testing.T) {
-	s := newSoak(t, 17, soak{
+	s := newSoak(t, 17, 8*time.Second, soak{
 		catalogue: func(on string) []fault { return possible(on, false) },
 		load:      load.Config{Idempotent: 3, Ordered: 1, Rate: 750, ValueBytes: 1024, MaxBuffered: 40_000, Consumers: 1, ConsumerLife: 20 * time.Second, SampleEvery: time.Second},
 		floor:     200,
