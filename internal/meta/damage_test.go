@@ -14,7 +14,7 @@ import (
 	"github.com/chronik-project/chronik/internal/vfs"
 )
 
-var damageAll = flag.Bool("damage.all", false, "damage every byte of the metadata log's files, not one of several")
+var damageAll = flag.Bool("damage.all", false, "damage (nearly) every byte of the metadata log's files, not one of several")
 
 // contents are the files of a directory by path.
 func contents(t *testing.T, fsys vfs.FS, dir string, into map[string][]byte) map[string][]byte {
@@ -113,6 +113,9 @@ func TestDamagedStore(t *testing.T) {
 			first = rand.IntN(stride)
 		}
 		for at := first; at < len(content); at += stride {
+			if *damageAll && content[at] == 0 && at%97 != 0 {
+				continue // mostly room that was never used
+			}
 			bad := slices.Clone(content)
 			bad[at] ^= 1 << rand.IntN(8)
 			try(fmt.Sprint("flipped at ", at), path, bad)
