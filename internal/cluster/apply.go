@@ -31,7 +31,8 @@ type Result struct {
 //	M2  ISR and ELR are subsets of the replicas, without a common member.
 //	M3  A fenced broker is in no in-sync set.
 //	M4  The leader epoch grows by one with every change of leader, also to
-//	    nobody, and never otherwise.
+//	    nobody, and with every replica that a running broker gives up, and
+//	    never otherwise.
 //	M5  The partition epoch grows by one with every change of the partition,
 //	    and with every in-sync change refused because a member is ineligible:
 //	    other copies of it must not succeed when the member is eligible again.

@@ -95,7 +95,12 @@ func (tx *txn) failReplicas(c FailReplicas) error {
 		return fmt.Errorf("fail replicas: %w", err)
 	}
 	failed := partitionSet(c.Partitions)
-	tx.eachReplica(c.ID, func(e *edit) { e.fail(c.ID, failed) })
+	tx.eachReplica(c.ID, func(e *edit) {
+		e.fail(c.ID, failed)
+		// The broker keeps its registration and starts the replica anew: no session,
+		// acknowledgement or proposal from before may count for the empty log.
+		e.leaderChanged = e.leaderChanged || failed[e.tp()]
+	})
 	return nil
 }
 

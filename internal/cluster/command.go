@@ -67,7 +67,7 @@ type DrainBroker struct {
 }
 
 // FailReplicas takes a broker out of ISR and ELR of partitions whose log it
-// found damaged while it runs (K39).
+// found damaged while it runs (K39), and begins a new leader epoch of each.
 type FailReplicas struct {
 	ID         BrokerID         `json:"id"`
 	Epoch      BrokerEpoch      `json:"epoch"`

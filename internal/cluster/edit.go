@@ -11,7 +11,8 @@ type edit struct {
 	index int
 	was   *Partition
 	p     Partition
-	// leaderChanged is set by lead and costs a new leader epoch.
+	// leaderChanged is set by lead, or where sessions must end; it costs a new
+	// leader epoch.
 	leaderChanged bool
 	// renew makes the partition epoch grow though nothing else changes.
 	renew bool

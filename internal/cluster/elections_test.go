@@ -86,6 +86,13 @@ func TestElections(t *testing.T) {
 			h.fence(3)
 			h.must(FailReplicas{ID: 1, Epoch: h.epoch(1), Partitions: []TopicPartition{testTP}})
 		}, leader: 2, epoch: 1, isr: ids{2}},
+		{name: "a failed log of a follower begins a new epoch of the same leader", run: func(h *history) {
+			h.must(FailReplicas{ID: 3, Epoch: h.epoch(3), Partitions: []TopicPartition{testTP}})
+		}, leader: 1, epoch: 1, isr: ids{1, 2}},
+		{name: "a failed log that did not count begins a new epoch as well", run: func(h *history) {
+			h.must(h.isr(1, 2))
+			h.must(FailReplicas{ID: 3, Epoch: h.epoch(3), Partitions: []TopicPartition{testTP}})
+		}, leader: 1, epoch: 1, isr: ids{1, 2}},
 		{name: "an unclean restart keeps fsynced logs electable", run: func(h *history) {
 			h.fence(2)
 			h.fence(3)

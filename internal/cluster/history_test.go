@@ -153,7 +153,9 @@ func checkTransition(img *Image, was, p *Partition, cmd Command) error {
 		return fmt.Errorf("a failed replica is still electable")
 	case p.PartitionEpoch != was.PartitionEpoch+1:
 		return fmt.Errorf("M5: partition epoch")
-	case p.Leader == was.Leader && p.LeaderEpoch != was.LeaderEpoch:
+	case failsReplicas(cmd) && p.LeaderEpoch != was.LeaderEpoch+1:
+		return fmt.Errorf("M4: a replica is given up in the same leader epoch")
+	case p.Leader == was.Leader && p.LeaderEpoch != was.LeaderEpoch && !failsReplicas(cmd):
 		return fmt.Errorf("M4: leader epoch grew without a change of leader")
 	case p.Leader != was.Leader && p.LeaderEpoch != was.LeaderEpoch+1:
 		return fmt.Errorf("M4: leader epoch")
@@ -176,6 +178,11 @@ func checkTransition(img *Image, was, p *Partition, cmd Command) error {
 		}
 	}
 	return nil
+}
+
+func failsReplicas(cmd Command) bool {
+	_, ok := cmd.(FailReplicas)
+	return ok
 }
 
 // removes reports whether cmd says that a broker's log of this partition is

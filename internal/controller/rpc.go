@@ -33,6 +33,9 @@ type request struct {
 	Heartbeat     *Heartbeat      `json:"heartbeat,omitempty"`
 	Create        *createRequest  `json:"create,omitempty"`
 	Members       bool            `json:"members,omitempty"` // asks for them
+	// NewerThan asks any broker, controller or not, for its image if that has a
+	// larger index.
+	NewerThan *uint64 `json:"newer_than,omitempty"`
 }
 
 // createRequest asks for a topic under an id that the caller chose.
@@ -54,6 +57,9 @@ type Heartbeat struct {
 	OldestFsyncAge time.Duration `json:"oldest_fsync_age_ns,omitempty"`
 	// FailedReplicas do not serve: their log is damaged.
 	FailedReplicas []cluster.TopicPartition `json:"failed_replicas,omitempty"`
+	// FailedIn are the newest leader epochs that each of them was part of: it
+	// starts anew in a later one.
+	FailedIn []cluster.Epoch `json:"failed_in,omitempty"`
 	// LowSpace says that its disk is down to its reserve: it appends nothing.
 	LowSpace bool `json:"low_space,omitempty"`
 	// NoLeaderStream lists the brokers that lead what this one follows and of
@@ -84,6 +90,8 @@ type response struct {
 	Result    wireResult `json:"result"`
 	// Members answers who was heard of.
 	Members []Member `json:"members,omitempty"`
+	// Image is the newer one, cluster.(*Image).Encode; none if there is none.
+	Image json.RawMessage `json:"image,omitempty"`
 }
 
 // Member is what the controller heard of a broker as a member of the metadata log.

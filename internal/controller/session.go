@@ -190,7 +190,7 @@ func (s *sessions) decide(now time.Time, img *cluster.Image) []cluster.Command {
 			cmds = append(cmds, cluster.UnfenceBroker{ID: b.ID, Epoch: b.Epoch})
 		}
 		if one.beat.Epoch == b.Epoch {
-			if bad := stillCounted(img, b.ID, one.beat.FailedReplicas); len(bad) > 0 {
+			if bad := one.beat.stillCounted(img); len(bad) > 0 {
 				cmds = append(cmds, cluster.FailReplicas{ID: b.ID, Epoch: b.Epoch, Partitions: bad})
 			}
 		}
@@ -218,11 +218,17 @@ func (s *sessions) whyFence(now time.Time, b *cluster.Broker, one *session) stri
 	}
 }
 
-// stillCounted are the failed replicas that are in an ISR or ELR.
-func stillCounted(img *cluster.Image, id cluster.BrokerID, failed []cluster.TopicPartition) []cluster.TopicPartition {
+// stillCounted are the failed replicas that are in an ISR or ELR, or may count
+// for a leader in an epoch that they were part of.
+func (h *Heartbeat) stillCounted(img *cluster.Image) []cluster.TopicPartition {
 	var bad []cluster.TopicPartition
-	for _, tp := range failed {
-		if _, p, ok := img.Partition(tp); ok && (p.InISR(id) || p.InELR(id)) {
+	for i, tp := range h.FailedReplicas {
+		_, p, ok := img.Partition(tp)
+		if !ok || !p.HasReplica(h.Broker) {
+			continue
+		}
+		inEpoch := i < len(h.FailedIn) && p.LeaderEpoch <= h.FailedIn[i]
+		if p.InISR(h.Broker) || p.InELR(h.Broker) || inEpoch {
 			bad = append(bad, tp)
 		}
 	}

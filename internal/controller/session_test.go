@@ -315,3 +315,31 @@ func TestUnknownRegistrationsGetASession(t *testing.T) {
 		t.Errorf("decided %+v, want broker 2 fenced", cmds)
 	}
 }
+
+// TestFailuresBeginAnotherEpoch also of replicas that are out of the in-sync set
+// already: a proposal to add them may be on its way.
+func TestFailuresBeginAnotherEpoch(t *testing.T) {
+	t.Parallel()
+	img := image(t, 2, topicOn([]cluster.BrokerID{1, 2}), cluster.FenceBroker{ID: 2, Epoch: epochOf(2)}, cluster.UnfenceBroker{ID: 2, Epoch: epochOf(2)})
+	now := time.Now()
+	s := newSessions(1, 6*time.Second, 100*time.Millisecond, now, img)
+	tp := cluster.TopicPartition{TopicID: cluster.UUID{9}}
+	_, p, _ := img.Partition(tp)
+	if p.InISR(2) || p.InELR(2) {
+		t.Fatalf("partition %+v", p)
+	}
+	for _, tt := range []struct {
+		name string
+		in   []cluster.Epoch
+		want int
+	}{
+		{name: "it had part in this epoch", in: []cluster.Epoch{p.LeaderEpoch}, want: 1},
+		{name: "it had no part in it", in: []cluster.Epoch{p.LeaderEpoch - 1}},
+		{name: "it does not say"},
+	} {
+		s.heard(now, 1, Heartbeat{Broker: 2, Epoch: epochOf(2), FailedReplicas: []cluster.TopicPartition{tp}, FailedIn: tt.in})
+		if cmds := s.decide(now, img); len(cmds) != tt.want {
+			t.Errorf("%s: decided %+v, want %d", tt.name, cmds, tt.want)
+		}
+	}
+}

@@ -36,6 +36,8 @@ func TestTopicDeletedWhileDown(t *testing.T) {
 		if _, ok := b.table.Get(w.tp); ok {
 			t.Error("the replica of a deleted topic is still there")
 		}
+		synctest.Wait()
+		b.table.finishRemovals()
 		for _, name := range []string{b.table.replicaDir(w.tp), b.table.failureMarker(w.tp)} {
 			if _, _, err := b.disk.Stat(name); !vfs.IsNotExist(err) {
 				t.Errorf("%s: %v", name, err)

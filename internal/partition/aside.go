@@ -33,7 +33,7 @@ func (t *Table) sweep() {
 	for tp, names := range t.asides {
 		slices.Sort(names) // by age: nanoseconds have as many digits until 2286
 		useless := names[:len(names)-1]
-		if t.whole(tp) {
+		if t.whole(tp) || t.LowSpace() && t.served(tp) {
 			useless = names
 		}
 		for _, name := range useless {
@@ -49,6 +49,14 @@ func (t *Table) sweep() {
 			delete(t.asides, tp)
 		}
 	}
+}
+
+// served reports whether another broker has the partition, and this one could
+// have it too if there were room.
+func (t *Table) served(tp cluster.TopicPartition) bool {
+	img, _ := t.image()
+	_, p, ok := img.Partition(tp)
+	return ok && p.Leader != cluster.NoBroker
 }
 
 // whole reports whether the partition's replica was made whole again, or is not

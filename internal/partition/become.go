@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -22,6 +21,8 @@ import (
 // A replica that cannot be opened is reported and stays failed; the others are
 // not held up.
 func (t *Table) Apply(img *cluster.Image) {
+	t.applying.Lock()
+	defer t.applying.Unlock()
 	old, wasRegistered := t.image()
 	if img.Index() <= old.Index() {
 		return
@@ -53,7 +54,6 @@ func (t *Table) Apply(img *cluster.Image) {
 }
 
 func (t *Table) applyTopic(img *cluster.Image, topic *cluster.Topic, registered bool) {
-	config := topic.Config()
 	for i, p := range topic.Partitions {
 		tp := topic.TopicPartition(i)
 		r, exists := t.Get(tp)
@@ -64,12 +64,16 @@ func (t *Table) applyTopic(img *cluster.Image, topic *cluster.Topic, registered 
 			continue
 		}
 		if !exists {
-			r = t.create(tp, topic.Name, config.SegmentBytes)
+			r = t.create(tp, topic.Name, topic.Config().SegmentBytes)
 		}
-		r.become(img, assignment{
-			topic: topic, part: p, config: config,
-			minISR: cluster.EffectiveMinISR(topic, p), index: img.Index(),
-		}, registered)
+		r.become(img, assigned(img, topic, p), registered)
+	}
+}
+
+// assigned is what the image says of a partition.
+func assigned(img *cluster.Image, topic *cluster.Topic, p *cluster.Partition) assignment {
+	return assignment{
+		topic: topic, part: p, config: topic.Config(), minISR: cluster.EffectiveMinISR(topic, p), index: img.Index(),
 	}
 }
 
@@ -82,6 +86,12 @@ func (t *Table) topicsDir() string { return filepath.Join(t.o.Dir, "topics") }
 
 // create opens an empty log for a replica that was just placed here.
 func (t *Table) create(tp cluster.TopicPartition, topic string, segmentBytes int64) *Replica {
+	t.finishRemovalOf(tp)
+	return t.insert(t.empty(tp, topic, segmentBytes))
+}
+
+// empty is a replica that holds nothing, and is not in the table yet.
+func (t *Table) empty(tp cluster.TopicPartition, topic string, segmentBytes int64) *Replica {
 	r := newReplica(t, tp)
 	r.topic = topic
 	log, err := segment.Open(segment.Options{FS: t.o.FS, Dir: t.replicaDir(tp), SegmentBytes: segmentBytes, Logger: t.o.Logger})
@@ -90,8 +100,13 @@ func (t *Table) create(tp cluster.TopicPartition, topic string, segmentBytes int
 		r.failed = fmt.Sprintf("cannot create its directory: %v", err)
 	}
 	r.log = log
+	return r
+}
+
+// insert puts a replica into the table, in the place of one that was there.
+func (t *Table) insert(r *Replica) *Replica {
 	t.mu.Lock()
-	t.replicas[tp] = r
+	t.replicas[r.tp] = r
 	t.mu.Unlock()
 	return r
 }
@@ -114,11 +129,9 @@ func (t *Table) removeTopic(topic *cluster.Topic) {
 	}
 }
 
-// remove takes a replica out of service and deletes its files. The removal is
-// in the write-ahead log first, or replay would bring the records back.
+// remove takes a replica out of service. Its files go once the removal is
+// durable in the write-ahead log (see removal.go).
 func (t *Table) remove(r *Replica, cause error) {
-	r.files.Lock()
-	defer r.files.Unlock()
 	r.transition.Lock()
 	defer r.transition.Unlock()
 	t.mu.Lock()
@@ -133,14 +146,13 @@ func (t *Table) remove(r *Replica, cause error) {
 	r.follow = followSession{}
 	r.failed, r.removed = "removed", true
 	r.generation++
-	_, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindDelete, TP: r.tp})
+	lsn, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindDelete, TP: r.tp})
 	r.wakeWatchers()
 	r.mu.Unlock()
-	if r.log != nil {
-		err = errors.Join(err, r.log.Delete())
-	}
-	if err = errors.Join(err, t.unmarkFailed(r.tp)); err != nil {
-		t.o.Logger.Error("removed a replica, but not all of its files", r.attrs("error", err)...)
+	if err != nil {
+		t.o.Logger.Error("removed a replica, but not its files", r.attrs("error", err)...)
+	} else {
+		t.chores.removed(removal{r: r, lsn: lsn})
 	}
 	t.o.Wake(r.tp)
 }

@@ -36,6 +36,7 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 	if err := t.o.WAL.WaitSynced(ctx, wal.LSN(highest)); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
+	t.finishRemovals()
 	if err := segment.WriteCheckpoint(t.o.FS, t.o.Dir, cp); err != nil {
 		return fmt.Errorf("write checkpoint in %s: %w", t.o.Dir, err)
 	}

@@ -21,9 +21,22 @@ func (t *Table) failReplica(r *Replica, why string) {
 	t.o.Wake(r.tp)
 }
 
-// retire takes the replica out of service until the next start: it neither
-// leads, and so asks for no in-sync set either, nor follows, and acknowledges
-// nothing more. REQUIRES: r.mu is held.
+// failDamaged takes a replica out of service whose files are not what was
+// written: heal starts it anew.
+func (t *Table) failDamaged(r *Replica, why string) {
+	r.mu.Lock()
+	first := r.failed == "" // what failed for another reason waits for the next start
+	r.retire(why)
+	r.mu.Unlock()
+	if first {
+		t.chores.damage(r)
+	}
+	t.o.Wake(r.tp)
+}
+
+// retire takes the replica out of service, until the next start unless heal gets
+// to it: it neither leads, and so asks for no in-sync set either, nor follows,
+// and acknowledges nothing more. REQUIRES: r.mu is held.
 func (r *Replica) retire(why string) {
 	if r.failed != "" {
 		return
@@ -135,34 +148,49 @@ func (r *Replica) hasFailed() bool {
 }
 
 // setAside moves a failed replica's files away, for the operator to look at until
-// it is in sync again, and starts it empty. The marker is first: wherever power is lost after it,
-// the next recovery fails the replica again.
+// it is in sync again, and starts it empty. The marker is first: wherever power is
+// lost after it, the next recovery fails the replica again. It is for recovery.
 func (t *Table) setAside(tp cluster.TopicPartition, why string) error {
-	if r := t.replicas[tp]; r != nil && r.log != nil {
+	r := t.replicas[tp]
+	if r == nil {
+		r = newReplica(t, tp)
+	}
+	if err := t.moveAside(r, why); err != nil {
+		return err
+	}
+	r = t.insert(t.empty(tp, "", 0))
+	if r.failed != "" {
+		return fmt.Errorf("recreate failed replica %s: %s", tp, r.failed)
+	}
+	return t.startAnew(tp)
+}
+
+// moveAside marks a replica as failed and moves its files away.
+func (t *Table) moveAside(r *Replica, why string) error {
+	if r.log != nil {
 		if err := r.log.Close(); err != nil {
 			t.o.Logger.Warn("close failed replica", r.attrs("error", err)...)
 		}
 	}
-	if err := t.markFailed(tp, why); err != nil {
+	if err := t.markFailed(r.tp, why); err != nil {
 		return err
 	}
-	dir := t.replicaDir(tp)
+	dir := t.replicaDir(r.tp)
 	aside := fmt.Sprintf("%s%s-%d", dir, failureSuffix, t.o.Now().UnixNano())
 	if err := t.o.FS.Rename(dir, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
+		return fmt.Errorf("move failed replica %s aside: %w", r.tp, err)
 	}
 	if err := t.o.FS.SyncDir(filepath.Dir(dir)); err != nil {
-		return fmt.Errorf("move failed replica %s aside: %w", tp, err)
+		return fmt.Errorf("move failed replica %s aside: %w", r.tp, err)
 	}
-	t.asides.add(tp, filepath.Base(aside))
+	t.asides.add(r.tp, filepath.Base(aside))
 	t.o.Logger.Error("replica failed: moved aside, will be replicated again",
-		slog.String("partition", tp.String()), slog.String("why", why), slog.String("kept_in", aside))
-	delete(t.replicas, tp)
-	r := t.create(tp, "", 0)
-	if r.failed != "" {
-		return fmt.Errorf("recreate failed replica %s: %s", tp, r.failed)
-	}
-	// Without this frame the next replay would apply the old frames again.
+		slog.String("partition", r.tp.String()), slog.String("why", why), slog.String("kept_in", aside))
+	return nil
+}
+
+// startAnew makes the next replay forget the frames of the log that failed.
+func (t *Table) startAnew(tp cluster.TopicPartition) error {
 	_, err := t.o.WAL.Append(wal.Entry{Kind: wal.KindReset, TP: tp, Payload: wal.EncodeOffset(0)})
 	return err
 }

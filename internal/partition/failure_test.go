@@ -46,7 +46,7 @@ func TestFailedLeaderStopsLeading(t *testing.T) {
 		if len(b.proposals) > 0 {
 			t.Errorf("proposes %+v", b.proposals)
 		}
-		if got := b.table.Failed(); !slices.Equal(got, []cluster.TopicPartition{w.tp}) {
+		if got, _ := b.table.Failed(); !slices.Equal(got, []cluster.TopicPartition{w.tp}) {
 			t.Errorf("reports %v as failed", got)
 		}
 	})

@@ -117,17 +117,17 @@ func (r *Replica) followerInfo(f isr.FollowerStatus, end int64) FollowerInfo {
 }
 
 // Failed lists the replicas that do not serve because their disk or log
-// refused, so that the controller can take them out of the in-sync sets (K39).
-func (t *Table) Failed() []cluster.TopicPartition {
-	var failed []cluster.TopicPartition
+// refused, so that the controller can take them out of the in-sync sets (K39),
+// and the newest leader epoch that each was part of.
+func (t *Table) Failed() (failed []cluster.TopicPartition, in []cluster.Epoch) {
 	for _, r := range t.Replicas() {
 		r.mu.Lock()
 		if r.failed != "" {
-			failed = append(failed, r.tp)
+			failed, in = append(failed, r.tp), append(in, r.maxSeenEpoch)
 		}
 		r.mu.Unlock()
 	}
-	return failed
+	return failed, in
 }
 
 // knownShare turns "not a number" into a negative number, which JSON can carry.

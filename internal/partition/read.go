@@ -71,7 +71,7 @@ func (r *Replica) readLog(offset int64, maxBytes int, limit int64, minOne bool) 
 
 func (r *Replica) giveUpIfDamaged(err error) {
 	if errors.Is(err, segment.ErrCorrupt) {
-		r.t.failReplica(r, err.Error())
+		r.t.failDamaged(r, err.Error())
 	}
 }
 

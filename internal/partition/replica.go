@@ -49,6 +49,7 @@ type Replica struct {
 	failed       string                // guarded by mu; why this replica does not serve
 	removed      bool                  // guarded by mu; failed because it is gone
 	marked       bool                  // guarded by files; the failure marker is written
+	aside        bool                  // owned by RunStorage; failed, and its files are moved away
 	// windowsAt is the end of the part of the log that the snapshot of the producer
 	// windows was taken of, as long as that part was not cut; negative: none.
 	// Guarded by files; recovery has the replica to itself.

@@ -246,7 +246,11 @@ func TestCutsKeepApart(t *testing.T) {
 		}},
 		{name: "checkpoint during a cut", held: func(r *Replica) turn { return r.files }, do: func(b follower) { b.must(b.table().makeCheckpoint(b.t.Context())) }},
 		{name: "session during a cut", held: func(r *Replica) turn { return r.transition }, do: func(b follower) { b.must(b.open(0, openSession+1)) }},
-		{name: "removal during a checkpoint", held: func(r *Replica) turn { return r.files }, do: func(b follower) { b.table().remove(b.r, ErrRemoved) }},
+		{name: "deletion during a checkpoint", held: func(r *Replica) turn { return r.files }, do: func(b follower) {
+			b.table().remove(b.r, ErrRemoved)
+			b.must(b.table().o.WAL.WaitSynced(b.t.Context(), b.table().o.WAL.End()))
+			b.table().finishRemovals()
+		}},
 		{name: "removal during a cut", held: func(r *Replica) turn { return r.transition }, do: func(b follower) { b.table().remove(b.r, ErrRemoved) }},
 	}
 	for _, tt := range tests {

@@ -51,6 +51,8 @@ func (t *Table) RunStorage(ctx context.Context) error {
 			return t.finalCheckpoint(context.WithoutCancel(ctx))
 		case <-flush.C:
 			t.checkSpace()
+			t.finishRemovals()
+			t.heal()
 			err = t.flushAndCheckpoint(ctx)
 		case <-retention.C:
 			t.retain()

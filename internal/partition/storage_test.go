@@ -75,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 		if err := b.table.flushAndCheckpoint(t.Context()); !vfs.IsNoSpace(err) {
 			t.Errorf("flush on a full disk: %v", err)
 		}
-		if failed := b.table.Failed(); len(failed) > 0 {
+		if failed, _ := b.table.Failed(); len(failed) > 0 {
 			t.Errorf("failed replicas %v", failed)
 		}
 		b.fault.Clear()

@@ -114,6 +114,11 @@ type Table struct {
 	reported []cluster.TopicPartition
 	asides   asides      // owned as reported is
 	lowSpace atomic.Bool // set by RunStorage: the disk is down to its reserve
+
+	// applying is held while roles change by metadata: by Apply, and while a
+	// replica is replaced by an empty one.
+	applying turn
+	chores   chores
 }
 
 // appliedImage is the newest metadata this table has acted on.
@@ -132,6 +137,7 @@ func NewTable(o Options) *Table {
 		applied:  appliedImage{img: cluster.NewImage(), next: make(chan struct{})},
 		started:  o.Now(),
 		asides:   asides{},
+		applying: newTurn(),
 	}
 }
 

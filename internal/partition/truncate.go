@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -142,6 +143,9 @@ func (r *Replica) truncate(session uint64, cut Cut) (int64, error) {
 	defer r.mu.Unlock()
 	if err != nil {
 		r.retire(fmt.Sprintf("truncate to %d: %v", cut.To, err))
+		if errors.Is(err, segment.ErrCorrupt) {
+			r.t.chores.damage(r)
+		}
 		return 0, r.fail("truncate", ErrStorage, err.Error())
 	}
 	r.follow.cutting = false

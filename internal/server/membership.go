@@ -229,9 +229,10 @@ func (m *membership) yield(ctx context.Context) {
 func (m *membership) health() controller.Heartbeat {
 	b := m.b
 	fsyncAge := b.storage.wal.Stats().SyncInFlight
+	failed, failedIn := b.table.Failed()
 	beat := controller.Heartbeat{
 		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
-		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: b.table.Failed(), LowSpace: b.table.LowSpace(),
+		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: failed, FailedIn: failedIn, LowSpace: b.table.LowSpace(),
 	}
 	leaders, followers := b.links.Silent(time.Now(), silentAfter)
 	for _, s := range leaders {
