@@ -15,7 +15,7 @@ import (
 var layers = []string{
 	"cluster record status trace vfs",
 	"admin bench isr peer producer segment wal wire",
-	"meta partition",
+	"bench/compare meta partition",
 	"replication",
 	"api controller",
 	"devcluster server",
@@ -41,8 +41,9 @@ var mayImport = map[string]string{
 	"wal":      "cluster vfs",
 	"wire":     "",
 
-	"meta":      "cluster peer vfs",
-	"partition": "cluster isr producer record segment trace vfs wal",
+	"bench/compare": "bench",
+	"meta":          "cluster peer vfs",
+	"partition":     "cluster isr producer record segment trace vfs wal",
 
 	"replication": "cluster partition peer status trace",
 
@@ -53,7 +54,7 @@ var mayImport = map[string]string{
 
 	"devcluster": "",
 
-	"cli/...":     "admin bench cli/... cluster devcluster server",
+	"cli/...":     "admin bench bench/compare cli/... cluster devcluster server",
 	"testcluster": "cluster peer server vfs",
 }
 

@@ -19,12 +19,13 @@ type place struct {
 // where tests is set. A module that is not listed may be imported nowhere: a
 // new dependency is a decision, and this table is where it is written down.
 var onlyIn = []place{
-	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench"},
+	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench", tests: "bench/compare cli/..."},
 	{prefix: "github.com/hanwen/go-fuse/v2", packages: "test/faults/disk"},
 	{prefix: "github.com/anishathalye/porcupine", tests: "test/metadata"},
 	{prefix: "github.com/hashicorp/go-hclog", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft", packages: "meta"},
 	{prefix: "github.com/hashicorp/raft-wal", packages: "meta"},
+	{prefix: "github.com/nats-io/nats.go", packages: "test/peers/nats"}, // a module of its own
 	{prefix: "github.com/olekukonko/tablewriter", packages: "cli/..."},
 	{prefix: "github.com/prometheus/client_golang", packages: "server"},
 	{prefix: "github.com/spf13/cobra", packages: "cli/..."},

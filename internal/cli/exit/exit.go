@@ -40,7 +40,7 @@ func Meanings() []Meaning {
 		{Failed, "the operation failed, or any item of several"},
 		{Usage, "the command line, the environment or the configuration file is wrong; nothing was done"},
 		{Unreachable, "no broker answered, or it refused the credentials"},
-		{CheckFailed, "`--check` or `--assert` found what it looks for"},
+		{CheckFailed, "`--check`, `--assert` or `--fail-if` found what it looks for"},
 		{VerificationFailed, "acked data is lost, doubled, reordered or changed"},
 		{TimedOut, "`--timeout` passed before the operation was done"},
 		{Interrupted, "interrupted by SIGINT (Ctrl-C) or SIGTERM before it was done"},
