@@ -6,8 +6,10 @@ GO       ?= go
 # scripts/tools.sh pins.
 TOOLS    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chronik-ci/bin
 PACKAGES ?= ./...
+# What a record runs through.
+BENCHED  ?= ./internal/wire ./internal/record ./internal/api ./internal/partition ./internal/isr ./internal/wal ./internal/segment ./internal/replication
 
-.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long faults figures peers release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long faults figures peers peers-short bench release-check ci clean
 
 all: build test lint
 
@@ -59,9 +61,17 @@ faults: ## brokers cut off, killed, frozen, on failing disks; Linux and root, a 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'
 
-peers: ## side by side with Apache Kafka, in turns; two hours, on a quiet machine
+peers: ## side by side with Apache Kafka and NATS, in turns; three hours, on a quiet machine; goes on where it was stopped
 	scripts/peers.sh
-	$(GO) test -tags peers -count=1 -timeout 4h -v ./test/peers -table $(CURDIR)/bin/peers.md | grep '^{'
+	mkdir -p bin
+	$(GO) test -tags peers -count=1 -timeout 6h -v ./test/peers -results $(CURDIR)/bin/peers.jsonl -resume -docs $(CURDIR)/docs/benchmarks.md
+
+peers-short: ## the same, only to see that it works; three minutes, and no figures to quote
+	scripts/peers.sh
+	$(GO) test -tags peers -count=1 -timeout 10m -v ./test/peers -short
+
+bench: ## Go benchmarks of the hot pieces, with allocations; for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem $(BENCHED)
 
 release-check: ## goreleaser's own check (building goreleaser takes minutes, once)
 	scripts/tools.sh goreleaser

@@ -19,7 +19,7 @@ type place struct {
 // where tests is set. A module that is not listed may be imported nowhere: a
 // new dependency is a decision, and this table is where it is written down.
 var onlyIn = []place{
-	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench", tests: "bench/compare cli/..."},
+	{prefix: "github.com/HdrHistogram/hdrhistogram-go", packages: "bench test/peers/nats", tests: "bench/compare bench/page cli/..."},
 	{prefix: "github.com/hanwen/go-fuse/v2", packages: "test/faults/disk"},
 	{prefix: "github.com/anishathalye/porcupine", tests: "test/metadata"},
 	{prefix: "github.com/hashicorp/go-hclog", packages: "meta"},

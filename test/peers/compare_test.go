@@ -3,275 +3,260 @@
 package peers
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/chronik-project/chronik/test/harness"
+	"github.com/chronik-project/chronik/test/peers/table"
 )
 
-var (
-	pairs   = flag.Int("pairs", 10, "turns of each arm")
-	seconds = flag.Int("seconds", 10, "length of a turn")
-	warm    = flag.Int("warm", 60, "seconds of load before the first turn: a JVM needs a minute")
-	table   = flag.String("table", "", "file for the table, as markdown")
-)
-
-func TestMain(m *testing.M) {
-	status := harness.Main(m)
-	if err := markdown(*table); err != nil {
-		status = 1
+// TestPeers compares, step by step. Clusters start with the first step that has
+// not been done.
+func TestPeers(t *testing.T) {
+	openResults(t)
+	step(t, "start", start)
+	var c *contest
+	on := func(name string, body func(t *testing.T, s steps, c *contest)) {
+		if c == nil && !results.IsDone(name) {
+			c = newContest(t)
+			warmUp(t, c)
+		}
+		step(t, name, func(t *testing.T, s steps) { body(t, s, c) })
 	}
-	os.Exit(status)
+	on("idle", idle)
+	on("syncs", syncs)
+	for _, shapes := range shapes() {
+		on("latency "+shapes[0].String(), func(t *testing.T, s steps, c *contest) { latency(t, s, c, shapes) })
+	}
+	for _, size := range sizes() {
+		on(fmt.Sprintf("throughput %d B", size), func(t *testing.T, s steps, c *contest) { throughput(t, s, c, size) })
+	}
+	on("catch-up", catchUp)
+	on("failover", failover) // last: it leaves a JVM that has just started
 }
 
-// arm is a cluster with a topic configuration.
-type arm struct {
-	peer
-	label  string
-	config string // of the topic; empty for the defaults
+// shapes are the loads of the latency steps. Those of a step take turns with each
+// other.
+func shapes() [][]load {
+	if testing.Short() {
+		return [][]load{{{rate: 500, size: 1024, partitions: 6}}}
+	}
+	return [][]load{
+		{{rate: 1000, size: 1024, partitions: 6}, {rate: 1000, size: 1024, partitions: 600}},
+		{{rate: 5000, size: 1024, partitions: 6}},
+		{{rate: 2000, size: 100, partitions: 6}},
+		{{rate: 500, size: 10240, partitions: 6}},
+	}
 }
 
-// contest is two clusters that take turns, and the arms on them.
-type contest struct {
-	chronikFsync, chronikAsync, kafkaShipped, kafkaFsync arm
+func sizes() []int {
+	if testing.Short() {
+		return []int{1024}
+	}
+	return []int{1024, 100, 10240}
 }
 
-func (c contest) arms() []arm {
-	return []arm{c.chronikFsync, c.kafkaShipped, c.chronikAsync, c.kafkaFsync}
-}
-
-func newContest(t *testing.T) contest {
+func warmUp(t *testing.T, c *contest) {
 	t.Helper()
-	c, k := startChronik(t), prepareKafka(t).start(t)
-	return contest{
-		chronikFsync: arm{c, "fsync", "chronik.flush=fsync"},
-		chronikAsync: arm{c, "async", "chronik.flush=async"},
-		kafkaShipped: arm{k, "Kafka as shipped", ""},
-		kafkaFsync:   arm{k, "Kafka flush.messages=1", "flush.messages=1"},
-	}
-}
-
-// bench runs a bench command of the toolkit against an arm and decodes its data.
-// A status that is about the quality of the run is not an error here.
-func (a arm) bench(t *testing.T, into any, args ...string) {
-	t.Helper()
-	args = append([]string{"-B", strings.Join(a.bootstrap(), ","), "-o", "json", "--timeout", "10m", "bench"}, args...)
-	if a.config != "" {
-		args = append(args, "-c", a.config)
-	}
-	cmd := exec.CommandContext(t.Context(), harness.Binary(), append(args, "-c", "min.insync.replicas=2")...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || len(stdout) == 0) {
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
-	}
-	envelope := struct {
-		Data any `json:"data"`
-	}{into}
-	if err := json.Unmarshal(stdout, &envelope); err != nil {
-		t.Fatalf("%s: %v\n%s\n%s", strings.Join(cmd.Args, " "), err, stdout, stderr.String())
-	}
-}
-
-// load is one shape of the load.
-type load struct {
-	rate, size, partitions int
-}
-
-func (l load) String() string {
-	return fmt.Sprintf("%d/s of %d bytes, %d partitions", l.rate, l.size, l.partitions)
-}
-
-// turn is the latency of acks=all over one turn, in milliseconds, and the share
-// of what was offered that was not acked.
-type turn struct{ p50, p99, failed float64 }
-
-func (a arm) latency(t *testing.T, l load, seconds int) turn {
-	t.Helper()
-	var data struct {
-		Arms []struct {
-			Response map[string]float64 `json:"response_us"`
-			Sent     float64            `json:"sent"`
-			Acked    float64            `json:"acked"`
-		} `json:"arms"`
-	}
-	a.bench(t, &data, "acks-all", "--acks", "all", "--rate", strconv.Itoa(l.rate), "--record-size", strconv.Itoa(l.size),
-		"--partitions", strconv.Itoa(l.partitions), "--duration", fmt.Sprintf("%ds", seconds), "--warmup", "3s", "--verify", "off")
-	if len(data.Arms) != 1 || data.Arms[0].Sent == 0 {
-		t.Fatalf("%s: no load", a.label)
-	}
-	r := data.Arms[0]
-	return turn{r.Response["p50"] / 1000, r.Response["p99"] / 1000, 1 - r.Acked/r.Sent}
-}
-
-// TestLatency is acks=all in an open loop, arm after arm.
-func TestLatency(t *testing.T) {
-	c := newContest(t)
 	for _, a := range c.arms() {
-		a.latency(t, load{1000, 1024, 6}, *warm)
+		c.measure(t, a, load{rate: 500, size: 1024, partitions: 6}, *warm)
 	}
-	for _, l := range []load{{1000, 1024, 6}, {5000, 1024, 6}, {2000, 100, 6}, {500, 10240, 6}, {1000, 1024, 600}} {
-		got := map[string][]turn{}
-		for range *pairs {
-			for _, a := range c.arms() {
-				got[a.label] = append(got[a.label], a.latency(t, l, *seconds))
+}
+
+// latency is acks=all in an open loop.
+func latency(t *testing.T, s steps, c *contest, shapes []load) {
+	got := make([]map[string]turns, len(shapes))
+	for n := range *pairs {
+		for i, l := range shapes {
+			if got[i] == nil {
+				got[i] = map[string]turns{}
 			}
-		}
-		for _, versus := range []struct {
-			ours, theirs arm
-			p50, p99     float64
-		}{
-			{c.chronikFsync, c.kafkaShipped, 0.5, 0.33},
-			{c.chronikAsync, c.kafkaShipped, 0.5, 0.33},
-			{c.chronikFsync, c.kafkaFsync, 0.3, 0.2},
-		} {
-			ours, theirs := got[versus.ours.label], got[versus.theirs.label]
-			r := row{Unit: "ms", Ours: versus.ours.label, Their: versus.theirs.label, Notes: failures(ours, theirs)}
-			r.Name, r.A, r.B = "acks=all p50, "+l.String(), pick(ours, turn.median), pick(theirs, turn.median)
-			compare(t, r, atMost(versus.p50))
-			r.Name, r.A, r.B = "acks=all p99, "+l.String(), pick(ours, turn.tail), pick(theirs, turn.tail)
-			compare(t, r, atMost(versus.p99))
-		}
-	}
-}
-
-func (t turn) median() float64 { return t.p50 }
-func (t turn) tail() float64   { return t.p99 }
-
-func pick(turns []turn, of func(turn) float64) []float64 {
-	all := make([]float64, len(turns))
-	for i, t := range turns {
-		all[i] = of(t)
-	}
-	return all
-}
-
-// failures says who did not ack everything: latency of the rest flatters them.
-func failures(ours, theirs []turn) string {
-	share := func(turns []turn) float64 {
-		sum := 0.0
-		for _, t := range turns {
-			sum += t.failed
-		}
-		return 100 * sum / float64(len(turns))
-	}
-	if a, b := share(ours), share(theirs); a+b > 0 {
-		return fmt.Sprintf("not acked: chronik %.2f%%, the other %.2f%%", a, b)
-	}
-	return ""
-}
-
-// TestThroughput is the highest rate of franz-go's defaults, with acks=all.
-func TestThroughput(t *testing.T) {
-	c := newContest(t)
-	rate := func(a arm, records, size int) float64 {
-		var data struct {
-			RecordsPerSecond float64 `json:"records_per_second"`
-		}
-		a.bench(t, &data, "produce", "-n", strconv.Itoa(records), "--record-size", strconv.Itoa(size), "--verify", "off")
-		return data.RecordsPerSecond
-	}
-	for _, size := range []int{1024, 100, 10240} {
-		records := 300_000 * 1024 / max(size, 512)
-		for _, a := range c.arms()[:3] {
-			rate(a, records, size)
-		}
-		got := map[string][]float64{}
-		for range *pairs {
 			for _, a := range c.arms() {
-				n := records
-				if a.label == c.kafkaFsync.label {
-					n = max(records/30, 1000) // it is that much slower
+				if _, isNATS := a.peer.(*nats); isNATS && l.partitions > 6 {
+					continue // to create so many streams takes minutes of every turn
 				}
-				got[a.label] = append(got[a.label], rate(a, n, size))
+				got[i][a.label] = append(got[i][a.label], c.measure(t, a, l, *seconds))
 			}
 		}
-		r := row{Name: fmt.Sprintf("throughput, %d bytes", size), Unit: "records/s"}
-		r.Ours, r.A = c.chronikFsync.label, got[c.chronikFsync.label]
-		r.Their, r.B = c.kafkaShipped.label, got[c.kafkaShipped.label]
-		compare(t, r, atLeast(1.5))
-		r.Their, r.B = c.kafkaFsync.label, got[c.kafkaFsync.label]
-		compare(t, r, atLeast(10))
-		r.Ours, r.A = c.chronikAsync.label, got[c.chronikAsync.label]
-		r.Their, r.B = c.kafkaShipped.label, got[c.kafkaShipped.label]
-		compare(t, r, atLeast(1.5))
+		progress("%s: pair %d of %d", s, n+1, *pairs)
 	}
-	compare(t, row{Name: "resident memory after that", Unit: "MiB", Ours: "chronik", A: rssMiB(t, c.chronikFsync), Their: "Kafka", B: rssMiB(t, c.kafkaShipped)}, atMost(0.15))
-	compare(t, row{
-		Name: "CPU of all brokers since their start", Unit: "s", Ours: "chronik, both arms", A: []float64{cpuSeconds(t, c.chronikFsync)},
-		Their: "Kafka, both arms", B: []float64{cpuSeconds(t, c.kafkaShipped)},
-	}, atMost(1))
+	kafka, nats := c.versus()
+	targets := [][2]float64{{0.5, 0.33}, {0.5, 0.33}, {0.3, 0.2}}
+	for i, l := range shapes {
+		for n, v := range kafka {
+			latencyRows(t, s, v, l, got[i], targets[n][0], targets[n][1])
+		}
+		for _, v := range nats {
+			if l.partitions <= 6 {
+				latencyRows(t, s, v, l, got[i], 0, 0)
+			}
+		}
+	}
+	if len(shapes) > 1 { // what partitions cost chronik itself
+		for _, a := range []arm{c.fsync, c.async} {
+			few, many := got[0][a.label], got[1][a.label]
+			r := table.Row{Name: "p99 of many partitions against few", Unit: "ms", Settings: shapes[1].String(), Ours: a.label, Theirs: a.label + ", " + shapes[0].String(), Target: 1.2}
+			r.A, r.DroppedA = many.pick(turn.tail)
+			r.B, r.DroppedB = few.pick(turn.tail)
+			s.add(t, r)
+		}
+	}
 }
 
-// TestStartup is the time from the start of three empty brokers to the first
-// record that all of them have.
-func TestStartup(t *testing.T) {
-	first := func(prepare func(t *testing.T) func() peer) float64 {
-		var took time.Duration
-		t.Run("start", func(t *testing.T) {
-			start := prepare(t)
-			began := time.Now()
-			p := start()
-			produceOne(t, newClient(t, p), createTopic(t, p, 1))
-			took = time.Since(began)
-		})
-		return took.Seconds()
+func latencyRows(t *testing.T, s steps, v versus, l load, all map[string]turns, p50, p99 float64) {
+	t.Helper()
+	r := v.row(l, "acks=all p50", "ms", all, turn.median)
+	r.Target = p50
+	s.add(t, r)
+	r = v.row(l, "acks=all p99", "ms", all, turn.tail)
+	r.Target = p99
+	s.add(t, r)
+	s.add(t, v.row(l, "CPU of the servers per million records", "s", all, turn.cpuPerMillion))
+	s.add(t, v.row(l, "bytes written by all servers per byte produced", "", all, l.amplification()))
+}
+
+// throughput is the highest rate of a client with its defaults.
+func throughput(t *testing.T, s steps, c *contest, size int) {
+	l := load{size: size, partitions: 6, records: 300_000 * 1024 / max(size, 512)}
+	if testing.Short() {
+		l.records = 20_000
 	}
-	var ours, theirs []float64
-	for range max(*pairs/2, 1) {
-		ours = append(ours, first(func(t *testing.T) func() peer { return func() peer { return startChronik(t) } }))
-		theirs = append(theirs, first(func(t *testing.T) func() peer {
+	all := map[string]turns{}
+	for n := range *pairs + 1 { // the first is warm-up
+		for _, a := range c.arms() {
+			shape := l
+			if a.label == c.kafkaFsync.label || a.label == c.natsAlways.label {
+				shape.records = max(l.records/30, 1000) // they are that much slower
+			}
+			if r := c.measure(t, a, shape, 0); n > 0 {
+				all[a.label] = append(all[a.label], r)
+			}
+		}
+		progress("%s: turn %d of %d", s, n+1, *pairs+1)
+	}
+	kafka, nats := c.versus()
+	targets := []float64{1.5, 1.5, 10, 0, 0, 0}
+	for i, v := range append(kafka, nats...) {
+		r := v.row(l, "throughput, acks=all", "records/s", all, turn.rate)
+		r.Target, r.MoreIsBetter = targets[i], true
+		s.add(t, r)
+		s.add(t, v.row(l, "CPU of the servers per million records, at full rate", "s", all, turn.cpuPerMillion))
+	}
+	memory(t, s, c, "resident memory after throughput of "+l.String())
+}
+
+// memory compares what each server holds.
+func memory(t *testing.T, s steps, c *contest, name string) {
+	t.Helper()
+	for _, other := range []arm{c.kafkaShipped, c.natsShipped} {
+		r := table.Row{Name: name, Unit: "MiB", Ours: "chronik", A: rssMiB(t, c.chronik), Theirs: other.name(), B: rssMiB(t, other)}
+		if other.peer == peer(c.kafka) {
+			r.Target = 0.15
+		}
+		s.add(t, r)
+	}
+}
+
+// start is the time from the start of three empty servers to the first record
+// that is acked, the creation of its topic included.
+func start(t *testing.T, s steps) {
+	prepares := []func(t *testing.T) func() peer{
+		func(t *testing.T) func() peer { return func() peer { return startChronik(t) } },
+		func(t *testing.T) func() peer {
 			k := prepareKafka(t) // formatting its disks is not part of a start
 			return func() peer { return k.start(t) }
-		}))
+		},
+		func(t *testing.T) func() peer {
+			n := prepareNATS(t)
+			return func() peer { return n.start(t) }
+		},
 	}
-	compare(t, row{Name: "start to first ack, three empty brokers", Unit: "s", Ours: "chronik", A: ours, Their: "Kafka", B: theirs}, atMost(0.1))
-}
-
-// TestFailover is the longest time without an ack on the partitions of a leader
-// that is killed.
-func TestFailover(t *testing.T) {
-	c := newContest(t)
-	gaps := func(p peer) (all []float64) {
-		topic := createTopic(t, p, 3)
-		for range *pairs {
-			all = append(all, killALeader(t, p, topic).Seconds())
+	took, rss := make([][]float64, len(prepares)), make([][]float64, len(prepares))
+	for range max(*pairs/2, 1) {
+		for i, prepare := range prepares {
+			t.Run("once", func(t *testing.T) {
+				launch := prepare(t)
+				began := time.Now()
+				p := launch()
+				p.firstAck(t)
+				took[i] = append(took[i], time.Since(began).Seconds())
+				rss[i] = append(rss[i], rssMiB(t, p)...)
+				progress("  %s: first ack after %.2f s", p.name(), time.Since(began).Seconds())
+			})
 		}
-		return all
 	}
-	compare(t, row{Name: "time without acks after SIGKILL of a leader", Unit: "s", Ours: "chronik fsync", A: gaps(c.chronikFsync), Their: "Kafka as shipped", B: gaps(c.kafkaShipped)}, atMost(0.2))
+	for i, theirs := range []string{"Kafka", "NATS"} {
+		r := table.Row{Name: "start to first ack, three empty servers", Unit: "s", Ours: "chronik", A: took[0], Theirs: theirs, B: took[i+1]}
+		m := table.Row{Name: "resident memory after that", Unit: "MiB", Ours: "chronik", A: rss[0], Theirs: theirs, B: rss[i+1]}
+		if theirs == "Kafka" {
+			r.Target, m.Target = 0.1, 0.15
+		}
+		s.add(t, r)
+		s.add(t, m)
+	}
 }
 
-// TestCatchUp is how fast a consumer reads what is there.
-func TestCatchUp(t *testing.T) {
-	c := newContest(t)
-	const records = 500_000
-	rates := map[string][]float64{}
-	var topics []string
-	both := []peer{c.chronikFsync.peer, c.kafkaShipped.peer}
-	for _, p := range both {
-		topic := createTopic(t, p, 6)
-		fill(t, p, topic, records)
-		topics = append(topics, topic)
+// idle is what the clusters take when nobody asks them for anything: the price of
+// letting all of them run at once.
+func idle(t *testing.T, s steps, c *contest) {
+	length := time.Duration(*seconds) * time.Second
+	used := make([][]float64, len(c.clusters()))
+	for range *pairs {
+		before := make([]float64, len(used))
+		clock := newStopwatch()
+		for i, p := range c.clusters() {
+			before[i] = cpuSeconds(t, p)
+		}
+		harness.Pause(t, length)
+		for i, p := range c.clusters() {
+			used[i] = append(used[i], 100*(cpuSeconds(t, p)-before[i])/clock.cores())
+		}
+	}
+	for i, theirs := range []string{"Kafka", "NATS as shipped", "NATS sync always"} {
+		s.add(t, table.Row{Name: "CPU while idle, three servers", Unit: "% of the machine", Ours: "chronik", A: used[0], Theirs: theirs, B: used[i+1]})
+	}
+}
+
+// catchUp is how fast a consumer reads what is there.
+func catchUp(t *testing.T, s steps, c *contest) {
+	records := 500_000
+	if testing.Short() {
+		records = 50_000
+	}
+	rates := make([][]float64, 2)
+	topics := make([]string, 2)
+	both := []broker{c.chronik, c.kafka}
+	for i, p := range both {
+		topics[i] = createTopic(t, p, 6)
+		fill(t, p, topics[i], records)
 	}
 	for range *pairs {
 		for i, p := range both {
-			rates[p.name()] = append(rates[p.name()], consumeAll(t, p, topics[i], records))
+			rates[i] = append(rates[i], consumeAll(t, p, topics[i], records))
 		}
 	}
-	compare(t, row{Name: "consumer catch-up, 1 KiB", Unit: "records/s", Ours: "chronik", A: rates["chronik"], Their: "Kafka", B: rates["Kafka"]}, atLeast(1))
+	s.add(t, table.Row{
+		Name: "consumer catch-up", Unit: "records/s", Settings: fmt.Sprintf("%d records of 1024 B, 6 partitions, the client's fetch defaults", records),
+		Ours: "chronik", A: rates[0], Theirs: "Kafka", B: rates[1], Target: 1, MoreIsBetter: true,
+	})
 }
 
-// within bounds what waits for a cluster.
-func within(t *testing.T) context.Context { return harness.Within(t, 2*time.Minute) }
+// failover is the longest time without an ack when a leader is killed.
+func failover(t *testing.T, s steps, c *contest) {
+	gaps := make([][]float64, 3)
+	for range *pairs {
+		for i, p := range []peer{c.chronik, c.kafka, c.nats} {
+			gap := p.killALeader(t)
+			gaps[i] = append(gaps[i], gap.Seconds())
+			progress("  %s: %s without an ack", p.name(), gap.Round(time.Millisecond))
+		}
+	}
+	for i, theirs := range []arm{c.kafkaShipped, c.natsShipped} {
+		r := table.Row{Name: "time without acks after SIGKILL of a leader", Unit: "s", Ours: c.fsync.label, A: gaps[0], Theirs: theirs.label, B: gaps[i+1]}
+		if i == 0 {
+			r.Target = 0.2
+		}
+		s.add(t, r)
+	}
+}

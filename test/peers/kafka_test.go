@@ -5,14 +5,11 @@ package peers
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,32 +25,28 @@ var jvm = []string{
 	"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true",
 }
 
+const (
+	// kafkaSettings is what differs from the defaults beside addresses and ids.
+	kafkaSettings = "process.roles=broker,controller min.insync.replicas=2 offsets.topic.replication.factor=3"
+	// kafkaTopic is what differs for every topic of the load: files go before the
+	// next turn, not in somebody else's a minute later.
+	kafkaTopic = "file.delete.delay.ms=1000"
+)
+
 // kafka is Apache Kafka in KRaft mode, each process broker and controller.
 type kafka struct {
 	dir       string
 	addresses []string
-	processes []*java
+	processes []*process
 }
 
 // prepareKafka formats three brokers with the shipped defaults, but for what three
 // brokers on one machine need.
 func prepareKafka(t *testing.T) *kafka {
 	t.Helper()
-	k := &kafka{dir: t.TempDir(), processes: make([]*java, 3)}
+	k := &kafka{dir: t.TempDir(), processes: make([]*process, 3)}
 	k.configure(t)
-	t.Cleanup(func() {
-		for i := range k.processes {
-			if err := k.kill(i); err != nil {
-				t.Error(err)
-			}
-		}
-		if t.Failed() {
-			for i := range k.processes {
-				text, _ := os.ReadFile(k.path(i, "log")) // what there is helps
-				t.Logf("the end of Kafka %d's log:\n%s", i+1, text[max(len(text)-4096, 0):])
-			}
-		}
-	})
+	stopWith(t, "Kafka", k.processes, func(i int) string { return k.path(i, "log") })
 	return k
 }
 
@@ -97,7 +90,6 @@ func (k *kafka) configure(t *testing.T) {
 	id := string(bytes.TrimSpace(out))
 	for i := range k.processes {
 		properties := strings.Join([]string{
-			"process.roles=broker,controller",
 			fmt.Sprintf("node.id=%d", i+1),
 			"controller.quorum.voters=" + strings.Join(voters, ","),
 			"listeners=PLAINTEXT://" + k.addresses[i] + ",CONTROLLER://" + controllers[i],
@@ -105,9 +97,7 @@ func (k *kafka) configure(t *testing.T) {
 			"controller.listener.names=CONTROLLER",
 			"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
 			"log.dirs=" + k.path(i, "data"),
-			"min.insync.replicas=2",
-			"offsets.topic.replication.factor=3",
-		}, "\n")
+		}, "\n") + "\n" + strings.ReplaceAll(kafkaSettings, " ", "\n")
 		if err := os.WriteFile(k.path(i, "properties"), []byte(properties), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -119,23 +109,18 @@ func (k *kafka) configure(t *testing.T) {
 }
 
 // classpath is where scripts/peers.sh puts the jars.
-func classpath() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = "."
-	}
-	return filepath.Join(cache, "chronik-ci", "kafka-server", "*")
-}
+func classpath() string { return filepath.Join(cached("kafka-server"), "*") }
 
 func (k *kafka) launch(i int) (err error) {
-	k.processes[i], err = startJava(k.path(i, "log"), "kafka.Kafka", k.path(i, "properties"))
+	args := append(append([]string{}, jvm...), "-cp", classpath(), "kafka.Kafka", k.path(i, "properties"))
+	k.processes[i], err = startProcess(k.path(i, "log"), "java", args...)
 	return err
 }
 
 func (k *kafka) awaitBrokers(t *testing.T, n int) {
 	t.Helper()
 	admin := kadm.NewClient(newClient(t, k))
-	harness.Await(harness.Within(t, time.Minute), t, fmt.Sprintf("%d Kafka brokers", n), func(ctx context.Context) error {
+	harness.Await(harness.Within(t, 3*time.Minute), t, fmt.Sprintf("%d Kafka brokers", n), func(ctx context.Context) error {
 		brokers, err := admin.ListBrokers(ctx)
 		if err == nil && len(brokers) < n {
 			err = fmt.Errorf("%d brokers", len(brokers))
@@ -155,48 +140,8 @@ func (k *kafka) pids() []int {
 	return ids
 }
 
-func (k *kafka) kill(i int) error {
-	p := k.processes[i]
-	if p == nil {
-		return nil
-	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-p.done
-	return nil
-}
+func (k *kafka) kill(i int) error { return k.processes[i].kill() }
 
-func (k *kafka) revive(_ context.Context, i int) error { return k.launch(i) }
-
-// java is a running process.
-type java struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-}
-
-// startJava starts a process that ends with this one, even if this one is killed:
-// the thread that starts it is kept until then.
-func startJava(log, class string, args ...string) (*java, error) {
-	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	arguments := append(append(append([]string{}, jvm...), "-cp", classpath(), class), args...)
-	p := &java{cmd: exec.Command("java", arguments...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = file, file
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.done)
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = p.cmd.Wait() // how it ended does not matter
-		}
-		_ = file.Close()
-	}()
-	return p, <-started
-}
+func (k *kafka) revive(_ context.Context, i int) error  { return k.launch(i) }
+func (k *kafka) firstAck(t *testing.T)                  { produceOne(t, k) }
+func (k *kafka) killALeader(t *testing.T) time.Duration { return killALeader(t, k) }

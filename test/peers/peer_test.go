@@ -3,27 +3,30 @@
 package peers
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/chronik-project/chronik/internal/devcluster"
 	"github.com/chronik-project/chronik/test/harness"
 )
 
-// peer is a cluster of three brokers.
+// peer is a cluster of three servers.
 type peer interface {
 	name() string
-	bootstrap() []string
-	// pids are those of the brokers, in the order of bootstrap.
 	pids() []int
+	// firstAck creates a topic of one partition and returns when a record of it
+	// is acked.
+	firstAck(t *testing.T)
+	// killALeader sends to a partition, kills its leader, and returns the longest
+	// time between two acks. The cluster is whole again when it returns.
+	killALeader(t *testing.T) time.Duration
+}
+
+// broker is a peer that speaks the Kafka protocol.
+type broker interface {
+	peer
+	bootstrap() []string
 	// kill ends a broker with SIGKILL, revive starts it again.
 	kill(i int) error
 	revive(ctx context.Context, i int) error
@@ -42,6 +45,8 @@ func (c chronik) bootstrap() []string { return c.Bootstrap() }
 func (c chronik) kill(i int) error    { return c.Kill(i) }
 
 func (c chronik) revive(ctx context.Context, i int) error { return c.Restart(ctx, i) }
+func (c chronik) firstAck(t *testing.T)                   { produceOne(t, c) }
+func (c chronik) killALeader(t *testing.T) time.Duration  { return killALeader(t, c) }
 
 func (c chronik) pids() []int {
 	ids := make([]int, 0, 3)
@@ -51,57 +56,5 @@ func (c chronik) pids() []int {
 	return ids
 }
 
-// rssMiB is the resident memory of each broker.
-func rssMiB(t *testing.T, p peer) []float64 {
-	t.Helper()
-	var all []float64
-	for _, pid := range p.pids() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages, err := strconv.ParseFloat(string(bytes.Fields(text)[1]), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, pages*float64(os.Getpagesize())/(1<<20))
-	}
-	return all
-}
-
-// cpuSeconds is what all brokers have used since they started.
-func cpuSeconds(t *testing.T, p peer) float64 {
-	t.Helper()
-	const hertz = 100 // of /proc, on every Linux that Go runs on
-	sum := 0.0
-	for _, pid := range p.pids() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		for _, f := range fields[11:13] { // user and system time
-			ticks, err := strconv.ParseFloat(f, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum += ticks / hertz
-		}
-	}
-	return sum
-}
-
-// newClient is a client whose defaults cost nobody time: no linger, no
-// compression, metadata as soon as it is needed.
-func newClient(t *testing.T, p peer, options ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(p.bootstrap()...), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.MetadataMinAge(50 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
-	}, options...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
-}
+// within bounds what waits for a cluster.
+func within(t *testing.T) context.Context { return harness.Within(t, 2*time.Minute) }

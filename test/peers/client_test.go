@@ -16,10 +16,25 @@ import (
 	"github.com/chronik-project/chronik/test/harness"
 )
 
+// newClient is a client whose defaults cost nobody time: no linger, no
+// compression, metadata as soon as it is needed.
+func newClient(t *testing.T, p broker, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(p.bootstrap()...), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MetadataMinAge(50 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+	}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
 var topicCount atomic.Int32
 
 // createTopic creates a topic of three replicas and returns its name.
-func createTopic(t *testing.T, p peer, partitions int32) string {
+func createTopic(t *testing.T, p broker, partitions int32) string {
 	t.Helper()
 	topic := fmt.Sprintf("peers-%d", topicCount.Add(1))
 	two := "2"
@@ -30,15 +45,16 @@ func createTopic(t *testing.T, p peer, partitions int32) string {
 	return topic
 }
 
-func produceOne(t *testing.T, client *kgo.Client, topic string) {
+func produceOne(t *testing.T, p broker) {
 	t.Helper()
-	if err := client.ProduceSync(within(t), &kgo.Record{Topic: topic, Value: make([]byte, 1024)}).FirstErr(); err != nil {
+	topic := createTopic(t, p, 1)
+	if err := newClient(t, p).ProduceSync(within(t), &kgo.Record{Topic: topic, Value: make([]byte, 1024)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // fill writes records of 1 KiB as fast as it goes.
-func fill(t *testing.T, p peer, topic string, records int) {
+func fill(t *testing.T, p broker, topic string, records int) {
 	t.Helper()
 	client := newClient(t, p, kgo.ProducerLinger(10*time.Millisecond))
 	var failed atomic.Pointer[error]
@@ -57,12 +73,16 @@ func fill(t *testing.T, p peer, topic string, records int) {
 	}
 }
 
-// consumeAll reads a topic from its start and returns records per second.
-func consumeAll(t *testing.T, p peer, topic string, records int) float64 {
+// consumeAll reads a topic from its start with the fetch settings of a client
+// that has none set, and returns records per second.
+func consumeAll(t *testing.T, p broker, topic string, records int) float64 {
 	t.Helper()
-	client := newClient(t, p, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.bootstrap()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer client.Close()
-	began := time.Now()
+	start := time.Now()
 	for n := 0; n < records; {
 		fetches := client.PollFetches(within(t))
 		if err := fetches.Err(); err != nil {
@@ -70,27 +90,27 @@ func consumeAll(t *testing.T, p peer, topic string, records int) float64 {
 		}
 		n += fetches.NumRecords()
 	}
-	return float64(records) / time.Since(began).Seconds()
+	return float64(records) / time.Since(start).Seconds()
 }
 
-// killALeader sends to a partition all the time, kills its leader, and returns
-// the longest time between two acks. The cluster is whole again when it returns.
-func killALeader(t *testing.T, p peer, topic string) time.Duration {
+// killFor is how long load goes on after a leader was killed.
+const killFor = 15 * time.Second
+
+func killALeader(t *testing.T, p broker) time.Duration {
 	t.Helper()
+	topic := createTopic(t, p, 3)
 	admin := kadm.NewClient(newClient(t, p))
-	detail := whole(t, admin, topic)
-	leader := detail.Partitions[0].Leader
-	ids := brokerIDs(t, admin)
+	leader := whole(t, admin, topic).Partitions[0].Leader
 	client := newClient(t, p, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProduceRequestTimeout(5*time.Second))
 	gap := make(chan time.Duration)
 	stop := make(chan struct{})
 	go func() { gap <- longestGap(t, client, topic, stop) }()
 	harness.Pause(t, time.Second)
-	victim := slices.Index(ids, leader)
+	victim := slices.Index(brokerIDs(t, admin), leader)
 	if err := p.kill(victim); err != nil {
 		t.Error(err)
 	}
-	harness.Pause(t, 10*time.Second)
+	harness.Pause(t, killFor)
 	close(stop)
 	longest := <-gap
 	if err := p.revive(within(t), victim); err != nil {
@@ -138,6 +158,9 @@ func whole(t *testing.T, admin *kadm.Client, topic string) kadm.TopicDetail {
 			return err
 		}
 		detail = md.Topics[topic]
+		if len(detail.Partitions) == 0 {
+			return fmt.Errorf("no partitions: %w", detail.Err)
+		}
 		for _, part := range detail.Partitions {
 			if len(part.ISR) < 3 {
 				return fmt.Errorf("partition %d: in sync %v", part.Partition, part.ISR)
