@@ -16,7 +16,7 @@ import (
 // TestGoal12CatchUp: a broker is away for a minute under 20 MB/s. How long until
 // it is in sync everywhere, from its start, and what producers notice of that.
 func TestGoal12CatchUp(t *testing.T) {
-	c := newCampaign(t, 12, 1, 20)
+	c := newCampaign(t, 12, 1, 5)
 	away, before, rate, limit := time.Minute, 20*time.Second, 320.0, 30*time.Second
 	if !*long {
 		away, before, rate, limit = 2*time.Second, time.Second, 80, 0

@@ -61,7 +61,7 @@ var hundred = plan{partitions: 100, load: load.Config{Idempotent: 2, Rate: 500, 
 // TestGoal9Failover: from SIGKILL of a leader to the first acknowledgement on
 // each partition that it led, of a hundred.
 func TestGoal9Failover(t *testing.T) {
-	c := newCampaign(t, 9, 1, 120)
+	c := newCampaign(t, 9, 1, 100)
 	controllers := 0
 	for c.more() {
 		c.cluster(func(t *testing.T) {
@@ -104,7 +104,7 @@ func (r *rig) blowBy(victim int, fault func(int)) blow {
 // TestGoal10Shutdown: how long partitions get no acknowledgement when their leader
 // is asked to stop, and how many errors producers with retries see.
 func TestGoal10Shutdown(t *testing.T) {
-	c := newCampaign(t, 10, 1, 150)
+	c := newCampaign(t, 10, 1, 100)
 	p := plan{partitions: 12, load: load.Config{Idempotent: 3, Rate: 200, Consumers: 1}}
 	c.More["client_errors"] = 0
 	for c.more() {

@@ -29,7 +29,7 @@ const (
 // TestGoal16Memory: brokers with 256 MiB each live through ten times the usual
 // load, and through consumers that hardly read what they have asked for.
 func TestGoal16Memory(t *testing.T) {
-	c := newCampaign(t, 16, 1, 20)
+	c := newCampaign(t, 16, 1, 5)
 	length, calm := 60*time.Second, 20*time.Second
 	if !*long {
 		length, calm = 3*time.Second, time.Second

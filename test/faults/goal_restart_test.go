@@ -34,7 +34,7 @@ type restarts struct {
 // TestGoal11Restart: how long a broker with 10 GiB in 1,000 partitions takes to
 // serve all of them again: after a kill, and after a clean stop.
 func TestGoal11Restart(t *testing.T) {
-	c := newCampaign(t, 11, 1, 10)
+	c := newCampaign(t, 11, 1, 5)
 	size, s := 0.05, restarts{campaign: c, partitions: 50}
 	if *long {
 		size, s.partitions = 10, 1000
