@@ -9,7 +9,7 @@ PACKAGES ?= ./...
 # What a record runs through.
 BENCHED  ?= ./internal/wire ./internal/record ./internal/api ./internal/partition ./internal/isr ./internal/wal ./internal/segment ./internal/replication
 
-.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long faults figures peers peers-short bench release-check ci clean
+.PHONY: all build test race lint fmt tidy generate e2e sim storm sim-long startup-long faults goals soak figures peers peers-short bench release-check ci clean
 
 all: build test lint
 
@@ -57,6 +57,16 @@ startup-long: ## three and five brokers in every order, with delays of up to 10 
 faults: ## brokers cut off, killed, frozen, on failing disks; Linux and root, a few minutes
 	scripts/faults.sh
 	$(GO) test -tags faults -count=1 -p 1 -timeout 30m ./test/faults/...
+
+goals: ## the goals of docs/reliability.md in full, many hours; GOAL=5 runs one; FLAGS="-goals.for 1h" bounds each
+	scripts/faults.sh
+	mkdir -p bin
+	$(GO) test -tags faults -count=1 -timeout 0 -v -run '^TestGoal$(or $(GOAL),[0-9]+)[A-Z]' ./test/faults -goals.long -goals.results $(CURDIR)/bin/goals.jsonl $(FLAGS)
+
+soak: ## faults composed at random under load; FOR=1h, SEED=0 draws one
+	scripts/faults.sh
+	mkdir -p bin
+	$(GO) test -tags faults -count=1 -timeout 0 -v -run '^TestSoak$$' ./test/faults -goals.long -goals.results $(CURDIR)/bin/goals.jsonl -faults.for $(or $(FOR),1h) -faults.seed $(or $(SEED),0) $(FLAGS)
 
 figures: ## latency, throughput, start-up, failover, memory, recovery; half an hour, on a quiet machine
 	$(GO) test -tags figures -count=1 -timeout 60m -v ./test/figures | grep '^{'
