@@ -69,6 +69,9 @@ type campaign struct {
 	samples []time.Duration
 }
 
+// untilThen is the number of trials of campaigns that end by the clock.
+const untilThen = 1 << 30
+
 // maxFailed is how many clusters may fail before a campaign ends: enough is known.
 const maxFailed = 5
 
@@ -132,14 +135,18 @@ func (c *campaign) pick(n int) int { return min(n, c.want-c.Trials) }
 // cluster gives body a test of its own, and random numbers of its own. When it
 // fails the campaign goes on, with the next cluster.
 func (c *campaign) cluster(body func(t *testing.T)) {
-	before := c.Broken
+	broken, before := c.Broken, c.Trials
 	c.rng = rand.New(rand.NewPCG(c.seed(), uint64(c.Goal)))
 	if !c.Run(fmt.Sprintf("seed %d", c.seed()), body) {
 		c.failed++
-		if c.Broken == before {
+		if c.Broken == broken {
 			c.Broken++ // it hung, or a broker died
 		}
-		c.Logf("a cluster failed after %d trials; the same faults again: %s", c.Trials, c.again(fmt.Sprintf("-goals.trials %d", max(1, c.want-c.Trials))))
+		length := ""
+		if c.want != untilThen {
+			length = fmt.Sprintf("-goals.trials %d", c.want-before)
+		}
+		c.Logf("a cluster failed, seed %d, after %d trials; the same faults again: %s", c.seed(), c.Trials, c.again(length))
 	}
 	c.number++
 }

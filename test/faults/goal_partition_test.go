@@ -101,7 +101,7 @@ func (r *rig) shuffled(rng *rand.Rand) []int {
 func (r *rig) somebody(rng *rand.Rand) int {
 	r.Helper()
 	role, any, partition := rng.IntN(3), 1+rng.IntN(r.plan.brokers), rng.Int32N(r.plan.partitions)
-	ctx := r.within(10 * time.Second)
+	ctx := r.within(2 * time.Second) // or somebody else it is: whoever knows may be cut off
 	switch all, err := r.describe(ctx); {
 	case role == 0 && err == nil && all[partition].Leader > 0:
 		return int(all[partition].Leader)

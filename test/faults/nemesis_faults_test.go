@@ -43,7 +43,7 @@ var networkFaults = []fault{
 			n.kill(id)
 			n.fault(id, what, func() error { return n.brokers.Restart(n.within(40*time.Second), id-1, args...) })
 		}
-		again("start with little memory", "--memory", "16MiB")
+		again("start with little memory", "--memory", "32MiB")
 		return func() {
 			again("start with the usual limits")
 			n.release(id)

@@ -71,14 +71,14 @@ var roles = []role{
 	{"anybody", func(n *nemesis, rng *rand.Rand) int { return 1 + rng.IntN(n.plan.brokers) }},
 	{"a leader", func(n *nemesis, rng *rand.Rand) int {
 		partition := rng.Int32N(n.plan.partitions)
-		all, err := n.describe(n.within(5 * time.Second))
+		all, err := n.describe(n.within(2 * time.Second))
 		if err != nil {
 			return 1 + int(partition)%n.plan.brokers
 		}
 		return int(all[partition].Leader)
 	}},
 	{"the controller", func(n *nemesis, _ *rand.Rand) int {
-		md, err := n.admin.BrokerMetadata(n.within(5 * time.Second))
+		md, err := n.admin.BrokerMetadata(n.within(2 * time.Second))
 		if err != nil {
 			return 1
 		}

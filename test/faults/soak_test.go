@@ -47,7 +47,7 @@ func TestSoak(t *testing.T) {
 // newSoak is a campaign that ends by the clock.
 func newSoak(t *testing.T, goal int, short time.Duration, s soak) *soak {
 	t.Helper()
-	s.campaign = newCampaign(t, goal, 1<<30, 1<<30)
+	s.campaign = newCampaign(t, goal, untilThen, untilThen)
 	length := cmp.Or(*soakFor, short)
 	if *long {
 		length = cmp.Or(*soakFor, time.Hour)
