@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -131,11 +132,15 @@ func (e *fetchEncoder) partition(p *kmsg.FetchResponseTopicPartition, batches []
 // records writes the length of the records and then the records, large ones by
 // reference.
 func (e *fetchEncoder) records(batches [][]byte) {
-	size := 0
+	size, copied := 0, 0
 	for _, b := range batches {
 		size += len(b)
+		if len(b) <= copyBytes {
+			copied += len(b)
+		}
 	}
 	e.count(size)
+	e.buf = slices.Grow(e.buf, copied) // once: to double it on the way copies as much again
 	for _, b := range batches {
 		if len(b) <= copyBytes {
 			e.buf = append(e.buf, b...)
