@@ -15,9 +15,10 @@ import (
 //
 // Behavior:
 //   - Answers from the image that this broker has applied, whatever the state of
-//     the rest of the cluster.
-//   - A partition without a leader is listed with LEADER_NOT_AVAILABLE. Replicas
-//     on brokers that are fenced or unknown are offline.
+//     the rest of the cluster. Only of its own leaderships it may know better.
+//   - A partition without a leader is listed with LEADER_NOT_AVAILABLE, and so is
+//     one that this broker leads while its lease has run out. Replicas on brokers
+//     that are fenced or unknown are offline.
 //   - A topic that does not exist is created when the client and this broker
 //     both allow it; the reply then waits for the topic, for a few seconds.
 //   - Authorised operations are left out: there is no authorisation.
@@ -100,18 +101,18 @@ func (t *Table) metadataResponse(img *cluster.Image, body *kmsg.MetadataRequest,
 	}
 	if body.Topics == nil || body.Version == 0 && len(body.Topics) == 0 {
 		for _, topic := range img.Topics() {
-			resp.Topics = append(resp.Topics, topicMetadata(img, topic))
+			resp.Topics = append(resp.Topics, t.topicMetadata(img, topic))
 		}
 		return resp
 	}
 	for i := range body.Topics {
-		resp.Topics = append(resp.Topics, askedTopic(img, &body.Topics[i], failed))
+		resp.Topics = append(resp.Topics, t.askedTopic(img, &body.Topics[i], failed))
 	}
 	return resp
 }
 
 // askedTopic answers one entry of the request: by id if it has no name.
-func askedTopic(img *cluster.Image, asked *kmsg.MetadataRequestTopic, failed map[string]error) kmsg.MetadataResponseTopic {
+func (t *Table) askedTopic(img *cluster.Image, asked *kmsg.MetadataRequestTopic, failed map[string]error) kmsg.MetadataResponseTopic {
 	var topic *cluster.Topic
 	var err error
 	if asked.Topic == nil {
@@ -128,7 +129,7 @@ func askedTopic(img *cluster.Image, asked *kmsg.MetadataRequestTopic, failed map
 	}
 	switch {
 	case topic != nil:
-		return topicMetadata(img, topic)
+		return t.topicMetadata(img, topic)
 	case img.Index() == 0:
 		err = errNoLeader // nothing is known yet: clients try again
 	}
@@ -138,23 +139,49 @@ func askedTopic(img *cluster.Image, asked *kmsg.MetadataRequestTopic, failed map
 	return answer
 }
 
-func topicMetadata(img *cluster.Image, topic *cluster.Topic) kmsg.MetadataResponseTopic {
+func (t *Table) topicMetadata(img *cluster.Image, topic *cluster.Topic) kmsg.MetadataResponseTopic {
 	answer := kmsg.NewMetadataResponseTopic()
 	answer.Topic, answer.TopicID, answer.IsInternal = &topic.Name, topic.ID, internal(topic.Name)
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(topic.Partitions))
 	for i, p := range topic.Partitions {
+		leader := t.leaderOf(img, topic.TopicPartition(i), p)
 		answer.Partitions[i] = kmsg.MetadataResponseTopicPartition{
-			ErrorCode: int16(codeOf(leaderError(topic, int32(i), p))),
-			Partition: int32(i), Leader: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch),
+			ErrorCode: int16(codeOf(leaderError(topic, int32(i), leader.leader))),
+			Partition: int32(i), Leader: int32(leader.leader), LeaderEpoch: int32(leader.epoch),
 			Replicas: ids(p.Replicas), ISR: ids(p.ISR), OfflineReplicas: offline(img, p),
 		}
 	}
 	return answer
 }
 
+// leaderOf is where to send a client. The image decides, except where it names
+// this broker, which knows better: it may be about to be replaced, or have heard
+// from its successor before the metadata log told it. Nothing is said against
+// other leaders, however long no controller was heard from: without a quorum of
+// the metadata log those that reach their followers go on.
+func (t *Table) leaderOf(img *cluster.Image, tp cluster.TopicPartition, p *cluster.Partition) hint {
+	of := hint{leader: p.Leader, epoch: p.LeaderEpoch}
+	if p.Leader != t.o.Self {
+		return of
+	}
+	replica, ok := t.o.Partitions.Get(tp)
+	if !ok {
+		return of
+	}
+	leader, epoch := replica.Leader()
+	switch _, known := img.Broker(leader); {
+	case epoch < of.epoch: // the image is ahead of the replica, for a moment
+	case leader == cluster.NoBroker || !known:
+		of.leader = cluster.NoBroker
+	default:
+		of = hint{leader: leader, epoch: epoch}
+	}
+	return of
+}
+
 // leaderError is what is wrong with a partition as a whole.
-func leaderError(topic *cluster.Topic, index int32, p *cluster.Partition) error {
-	if p.Leader == cluster.NoBroker {
+func leaderError(topic *cluster.Topic, index int32, leader cluster.BrokerID) error {
+	if leader == cluster.NoBroker {
 		return topicError(topic.Name, index, errNoLeader)
 	}
 	return nil

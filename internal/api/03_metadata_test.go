@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
 )
 
 func metadataRequest(names ...string) *kmsg.MetadataRequest {
@@ -63,6 +64,38 @@ func TestMetadataTellsTheImage(t *testing.T) {
 				t.Errorf("%s: alone-0 is led by %d, want nobody", what, p.Leader)
 			}
 		}
+	})
+}
+
+// TestMetadataOfALeaderWithoutLease: a broker sends nobody to itself while it does
+// not serve, and says nothing against others.
+func TestMetadataOfALeaderWithoutLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.topic("orders", nil, []cluster.BrokerID{1, 2, 3}, []cluster.BrokerID{2, 3, 1})
+		leads := func(what string, partition int, leader, epoch int32, want code) {
+			t.Helper()
+			p := ask[*kmsg.MetadataResponse](b, metadataRequest("orders"), 12).Topics[0].Partitions[partition]
+			wantCode(t, what, p.ErrorCode, want)
+			if p.Leader != leader || p.LeaderEpoch != epoch {
+				t.Errorf("%s: broker %d leads epoch %d, want %d and %d", what, p.Leader, p.LeaderEpoch, leader, epoch)
+			}
+		}
+		b.parts.ControllerHeard()
+		leads("orders-0", 0, 1, 0, codeNone)
+		time.Sleep(testLease + time.Second)
+		leads("orders-0 without a lease", 0, -1, 0, codeLeaderNotAvailable)
+		leads("orders-1, which another leads", 1, 2, 0, codeNone)
+		b.parts.ControllerHeard()
+		time.Sleep(time.Second)
+		leads("orders-0 with a new lease", 0, 1, 0, codeNone)
+		// Its successor was heard from before the metadata log told.
+		tp := b.replica("orders", 0).TP()
+		if _, err := b.parts.OpenFollow(partition.OpenRequest{Leader: 3, TP: tp, Epoch: 1, Session: 1}); err != nil {
+			t.Fatal(err)
+		}
+		leads("orders-0 of a successor", 0, 3, 1, codeNone)
 	})
 }
 

@@ -88,7 +88,7 @@ func describedTopic(img *cluster.Image, topic *cluster.Topic, first, last int) k
 	for i := first; i < last; i++ {
 		p := topic.Partitions[i]
 		answer.Partitions = append(answer.Partitions, kmsg.DescribeTopicPartitionsResponseTopicPartition{
-			ErrorCode: int16(codeOf(leaderError(topic, int32(i), p))),
+			ErrorCode: int16(codeOf(leaderError(topic, int32(i), p.Leader))),
 			Partition: int32(i), LeaderID: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch),
 			Replicas: ids(p.Replicas), ISR: ids(p.ISR), EligibleLeaderReplicas: ids(p.ELR),
 			LastKnownELR: []int32{}, OfflineReplicas: offline(img, p),

@@ -23,6 +23,9 @@ import (
 // self is the broker under test.
 const self cluster.BrokerID = 1
 
+// testLease is longer than any test but those about it.
+const testLease = 2 * time.Hour
+
 // bed is a broker as package api sees it: real partitions on a write-ahead log
 // in memory, and metadata that the test decides. What is missing is consensus:
 // commands are applied at once. For use inside synctest.Test.
@@ -58,7 +61,7 @@ func newBed(t testing.TB, configure ...func(*Options)) *bed {
 		img: cluster.NewImage(), changed: make(chan struct{}),
 	}
 	b.parts = partition.NewTable(partition.Options{
-		Self: self, Incarnation: cluster.UUID{1}, FS: disk, Dir: "data", WAL: log, Lease: 1000 * time.Hour,
+		Self: self, Incarnation: cluster.UUID{1}, FS: disk, Dir: "data", WAL: log, Lease: testLease,
 	})
 	if _, err := b.parts.Recover(); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,8 @@ func sampleMessages() []any {
 		request{TimeoutMillis: 1000, Create: &createRequest{ID: cluster.UUID{9}, Spec: TopicSpec{
 			Name: "t", Partitions: 3, ReplicationFactor: 2, Assignment: [][]cluster.BrokerID{{1, 2}}, Configs: map[string]string{"a": "b"},
 		}}},
+		request{TimeoutMillis: 100, NewerThan: new(uint64)},
+		response{Image: json.RawMessage(`{"index":7}`)},
 		response{NotController: true, Leader: 3},
 		response{Again: "busy", Uncertain: true},
 		response{Err: &wireError{Cause: "unknown_topic", Text: "no such topic"}},

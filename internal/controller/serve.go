@@ -57,6 +57,9 @@ func (c *Controller) answer(ctx context.Context, who caller, req request) respon
 	default:
 		return response{Again: "the controller has too many requests"}
 	}
+	if req.NewerThan != nil {
+		return c.newerImage(*req.NewerThan)
+	}
 	wait := min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxWait)
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

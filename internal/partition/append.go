@@ -39,7 +39,9 @@ type AppendRequest struct {
 
 // Append puts a batch at the end of the log of a leading replica and returns
 // its pending acknowledgement. It waits only for room in the write buffer,
-// under ctx; never for a disk, another broker or consensus.
+// under ctx; never for a disk, another broker or consensus. While a lease has run
+// out the refusal is in the Pending, and may take until another broker leads: see
+// [Replica.hold].
 //
 // Errors: ErrNotLeader, ErrNotEnoughReplicas (nothing was appended),
 // ErrFencedEpoch, ErrUnknownEpoch, ErrStorage, ErrBusy, record.ErrTooLarge for
@@ -102,6 +104,9 @@ func (r *Replica) reserveError(op string, err error) error {
 // whether the batch took its reservation. REQUIRES: r.mu is held.
 func (r *Replica) appendLocked(req AppendRequest) (p *Pending, spent bool, err error) {
 	lead, err := r.leading("append")
+	if p := r.hold(req); p != nil {
+		return p, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -256,17 +261,21 @@ func (r *Replica) advance(moved bool, by cluster.BrokerID) {
 
 // failWaiters finishes every waiter with cause. REQUIRES: r.mu is held.
 func (r *Replica) failWaiters(lead *leadership, cause error, detail string) {
-	if lead.replicas.len()+lead.local.len() == 0 {
+	if lead.replicas.len()+lead.local.len()+lead.held.len() == 0 {
 		return
 	}
 	err := r.fail("acknowledge", cause, detail)
 	lead.replicas.failAll(err)
 	lead.local.failAll(err)
+	lead.held.failAll(err)
 }
 
 // expire finishes waiters past their deadline. The records stay (K25).
 // REQUIRES: r.mu is held and r leads.
 func (r *Replica) expire(now time.Time) {
+	if r.lead.held.len() > 0 {
+		r.lead.held.expire(now, func() error { return r.fail("append", ErrNotLeader, leaseRanOut) })
+	}
 	if r.lead.replicas.len()+r.lead.local.len() == 0 {
 		return
 	}

@@ -84,6 +84,16 @@ func (t *Table) PeerHeard(peer cluster.BrokerID) {
 	at.(*atomic.Int64).Store(t.since(t.o.Now()))
 }
 
+// ControllerSilence is how long ago the controller was last heard from.
+func (t *Table) ControllerSilence() time.Duration {
+	return time.Duration(t.since(t.o.Now()) - t.controllerAt.Load())
+}
+
+// HeardFrom says whether a peer was heard from in the last d.
+func (t *Table) HeardFrom(peer cluster.BrokerID, d time.Duration) bool {
+	return t.heardWithin(peer, t.o.Now(), d)
+}
+
 // heardWithin says whether the peer was heard from in the last d.
 func (t *Table) heardWithin(peer cluster.BrokerID, now time.Time, d time.Duration) bool {
 	at, ok := t.peerAt.Load(peer)
@@ -92,22 +102,65 @@ func (t *Table) heardWithin(peer cluster.BrokerID, now time.Time, d time.Duratio
 
 func (t *Table) since(now time.Time) int64 { return int64(now.Sub(t.started)) }
 
+// leaseRanOut is why a suspended leader refuses.
+const leaseRanOut = "lease ran out: neither the controller nor every in-sync replica was heard from"
+
+// handover is how long after the controller's last word a leader may still be
+// replaced: the controller waits for a session, which is longer than the lease by
+// half, and the others need a moment to hear of it. In the meantime nobody leads
+// whom a client could be sent to, and one that looks for the leader in vain does
+// not look again for as much as five seconds. So a suspended leader refuses
+// without saying so until it knows who leads, its lease is renewed, or this has
+// passed.
+func (o *Options) handover() time.Duration { return o.Lease + o.Lease*3/4 }
+
+// succession is whether this leader may be being replaced.
+func (t *Table) succession(now time.Time) bool {
+	return t.since(now)-t.controllerAt.Load() < int64(t.o.handover())
+}
+
+// hold returns what a client waits for whose batch a suspended leader refuses,
+// or nil if it is to be told at once. Nothing is appended. REQUIRES: r.mu is held.
+func (r *Replica) hold(req AppendRequest) *Pending {
+	if r.failed != "" || r.lead == nil || !r.lead.suspended || req.Acks == AcksNone || !r.t.succession(r.now()) {
+		return nil
+	}
+	p := &Pending{base: -1, next: -1, appendTime: -1, logStart: r.log.StartOffset(), done: make(chan struct{})}
+	r.lead.held.push(waiter{deadline: req.Deadline, pending: p})
+	return p
+}
+
 // keepLease suspends or resumes the leadership. REQUIRES: r.mu is held and r
 // leads.
 func (r *Replica) keepLease(now time.Time, leased bool) {
 	if !leased {
 		leased = Vouched(r.lead.state.Followers(now), func(id cluster.BrokerID) bool { return r.t.heardWithin(id, now, r.t.o.Lease) })
 	}
-	if leased != r.lead.suspended {
-		return
-	}
-	r.lead.suspended = !leased
-	if leased {
+	switch suspended := r.lead.suspended; {
+	case leased && suspended:
+		r.lead.suspended = false
+		r.lead.held.failAll(r.fail("append", ErrNotLeader, "lease ran out, and is renewed"))
 		r.t.o.Logger.Info("lease renewed", r.attrs("epoch", int64(r.lead.epoch))...)
-		return
+	case !leased && !suspended:
+		r.lead.suspended = true
+		r.t.o.Logger.Warn("lease ran out: serving nothing until the controller or every in-sync replica is heard from",
+			r.attrs("epoch", int64(r.lead.epoch))...)
+		r.wakeWatchers()
 	}
-	r.t.o.Logger.Warn("lease ran out: serving nothing until the controller or every in-sync replica is heard from",
-		r.attrs("epoch", int64(r.lead.epoch))...)
-	r.failWaiters(r.lead, ErrNotLeader, "lease ran out")
-	r.wakeWatchers()
+	if r.lead.suspended && !r.t.succession(now) {
+		r.failWaiters(r.lead, ErrNotLeader, leaseRanOut)
+	}
+}
+
+// Leader is who leads as far as this replica knows, and in which epoch: what
+// metadata says, unless a leader of a newer epoch is known. It is NoBroker if that
+// one is not known by name, and if it is this broker and its lease ran out.
+func (r *Replica) Leader() (cluster.BrokerID, cluster.Epoch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.fail("", nil, "")
+	if r.lead != nil && r.lead.suspended {
+		return cluster.NoBroker, known.Epoch
+	}
+	return known.Leader, known.Epoch
 }

@@ -80,7 +80,8 @@ type leadership struct {
 	replicas  waiters // acks=all: released by the high watermark
 	local     waiters // acks=1: released by this broker's own disk
 	notes     map[cluster.BrokerID]linkNote
-	suspended bool // lease ran out: serve nothing until it is renewed
+	suspended bool    // lease ran out: serve nothing until it is renewed
+	held      waiters // refused since then, and not told yet
 	// proposed is why this leader last asked for another in-sync set, and changed
 	// what last became of it.
 	proposed, changed string
@@ -126,6 +127,8 @@ func (r *Replica) fail(op string, cause error, detail string) *Error {
 	}
 	if p := r.meta.part; p != nil && p.LeaderEpoch >= r.maxSeenEpoch {
 		e.Epoch, e.Leader = p.LeaderEpoch, p.Leader
+	} else if r.follow.id != 0 && r.follow.epoch == r.maxSeenEpoch {
+		e.Leader = r.follow.leader // metadata does not tell yet, the leader itself did
 	}
 	return e
 }
@@ -139,7 +142,7 @@ func (r *Replica) leading(op string) (*leadership, error) {
 	case r.lead == nil:
 		return nil, r.fail(op, ErrNotLeader, "")
 	case r.lead.suspended:
-		return nil, r.fail(op, ErrNotLeader, "lease ran out: neither the controller nor every in-sync replica was heard from")
+		return nil, r.fail(op, ErrNotLeader, leaseRanOut)
 	default:
 		return r.lead, nil
 	}

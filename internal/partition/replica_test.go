@@ -426,48 +426,104 @@ func TestFollowerRefuses(t *testing.T) {
 	}
 }
 
-// TestLeaseEndsUselessLeadership is §3.7: nobody listens for four seconds.
+// TestLeaseEndsUselessLeadership is §3.7: nobody listens for four seconds. Until
+// another broker may lead, whoever is refused is not told.
 func TestLeaseEndsUselessLeadership(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3, nil)
-		table := w.brokers[1].table
+		table, began := w.brokers[1].table, time.Now()
 		table.ControllerHeard()
 		w.follow(1, 2)
 		s3 := w.follow(1, 3)
-		p := w.mustProduce(1, AcksAll, batch(1, "a"))
-		table.tick(time.Now().Add(3900 * time.Millisecond))
-		if got := outcome(p); got != "waiting" {
-			t.Fatalf("within the lease: %s", got)
+		at := func(d time.Duration, heard ...cluster.BrokerID) {
+			time.Sleep(d - time.Since(began))
+			for _, id := range heard {
+				table.PeerHeard(id)
+			}
+			table.tick(time.Now())
 		}
-		table.tick(time.Now().Add(4100 * time.Millisecond))
-		if !errors.Is(p.Err(), ErrNotLeader) {
-			t.Errorf("after the lease: %v", p.Err())
+		produce := func(what string) *Pending {
+			p, err := w.produce(1, AcksLeader, batch(1, what))
+			if err != nil {
+				t.Fatalf("produce %s: %v", what, err)
+			}
+			return p
 		}
-		if _, err := w.produce(1, AcksLeader, batch(1, "b")); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("produce without a lease: %v", err)
+		refused := func(what string, p *Pending) {
+			if !errors.Is(p.Err(), ErrNotLeader) {
+				t.Errorf("%s: %s, want not leader", what, outcome(p))
+			}
+		}
+		waiting := func(what string, p *Pending) {
+			if got := outcome(p); got != "waiting" {
+				t.Errorf("%s: %s, want waiting", what, got)
+			}
+		}
+		a := w.mustProduce(1, AcksAll, batch(1, "a"))
+		if at(3900 * time.Millisecond); w.replica(1).Info().Suspended {
+			t.Fatal("suspended within the lease")
+		}
+		at(4100 * time.Millisecond)
+		end := w.replica(1).Info().LogEndOffset
+		b := produce("b")
+		if _, err := w.produce(1, AcksNone, batch(1, "x")); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("acks=0 without a lease: %v", err)
+		}
+		at(4200*time.Millisecond, 2)
+		waiting("one of two followers heard", b)
+		if got := w.replica(1).Info().LogEndOffset; got != end {
+			t.Errorf("log end %d, was %d: appended without a lease", got, end)
 		}
 		// Every in-sync follower vouches for the leader as well as the controller.
-		table.PeerHeard(2)
-		table.tick(time.Now().Add(4200 * time.Millisecond))
-		if _, err := w.produce(1, AcksLeader, batch(1, "c")); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("one of two followers heard: %v", err)
-		}
-		time.Sleep(time.Second)
-		table.PeerHeard(2)
-		table.PeerHeard(3)
-		table.tick(time.Now())
-		if _, err := w.produce(1, AcksLeader, batch(1, "d")); err != nil {
-			t.Errorf("both followers heard: %v", err)
-		}
+		at(5*time.Second, 2, 3)
+		refused("b, after the lease was renewed", b)
+		waiting("a, which is in the log", a)
+		produce("d")
 		// Word from a broker whose session is over may come from a newer epoch.
 		w.replica(1).FollowerClosed(3, s3, "moved on")
-		time.Sleep(4 * time.Second)
-		table.PeerHeard(2)
-		table.PeerHeard(3)
+		table.ControllerHeard()
+		began = time.Now()
+		at(4100*time.Millisecond, 2, 3)
+		e := produce("e")
+		at(6900*time.Millisecond, 2, 3)
+		waiting("e, while another may be elected", e)
+		waiting("a, while another may be elected", a)
+		at(7100*time.Millisecond, 2, 3)
+		refused("e", e)
+		refused("a", a)
+		if _, err := w.produce(1, AcksLeader, batch(1, "f")); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
+// TestRefusedTellsTheSuccessor: whoever waits for a leader whose lease ran out is
+// told who leads as soon as this broker hears it, if only from that one.
+func TestRefusedTellsTheSuccessor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, nil)
+		table, r := w.brokers[1].table, w.replica(1)
+		table.ControllerHeard()
+		p := w.mustProduce(1, AcksAll, batch(1, "a"))
+		time.Sleep(5 * time.Second)
 		table.tick(time.Now())
-		if _, err := w.produce(1, AcksLeader, batch(1, "e")); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("a follower heard without a session: %v", err)
+		held := w.mustProduce(1, AcksAll, batch(1, "b"))
+		if leader, epoch := r.Leader(); leader != cluster.NoBroker || epoch != 0 {
+			t.Errorf("without a lease %d leads epoch %d", leader, epoch)
+		}
+		if _, err := table.OpenFollow(OpenRequest{Leader: 2, TP: r.TP(), Epoch: 1, Session: 7}); err != nil {
+			t.Fatal(err)
+		}
+		for what, p := range map[string]*Pending{"appended": p, "held": held} {
+			var why *Error
+			if !errors.As(p.Err(), &why) || !errors.Is(why, ErrNotLeader) || why.Leader != 2 || why.Epoch != 1 {
+				t.Errorf("%s: %+v, want that broker 2 leads epoch 1", what, p.Err())
+			}
+		}
+		if leader, epoch := r.Leader(); leader != 2 || epoch != 1 {
+			t.Errorf("%d leads epoch %d, want broker 2 and epoch 1", leader, epoch)
 		}
 	})
 }

@@ -74,9 +74,10 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 		return FollowerPosition{}, r.fail("follow", cause, detail)
 	}
 	// A leader of a newer epoch exists, whatever this broker's metadata says yet.
-	r.stepDown(fmt.Sprintf("broker %d leads epoch %d", req.Leader, req.Epoch))
+	// Whoever waited for this one is told which.
 	r.maxSeenEpoch = req.Epoch
 	r.follow = followSession{id: req.Session, leader: req.Leader, epoch: req.Epoch, sink: req.Sink}
+	r.stepDown(fmt.Sprintf("broker %d leads epoch %d", req.Leader, req.Epoch))
 	pos := FollowerPosition{LogStart: r.log.StartOffset(), LogEnd: r.log.EndOffset(), DurableEnd: r.durableEnd}
 	for _, e := range r.log.Epochs() {
 		pos.Epochs = append(pos.Epochs, EpochStart{Epoch: e.Epoch, Start: e.Start})

@@ -158,7 +158,7 @@ func TestZombieLeader(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(6 * time.Second)
+		time.Sleep(9 * time.Second) // the lease, and as long as another may be elected
 		for _, p := range pending {
 			select {
 			case <-p.Done():

@@ -29,6 +29,7 @@ func (b *broker) assembleControl(peers []meta.Peer) {
 		Self: b.c.NodeID, Peers: peers, Network: b.c.Network, Hello: b.mux.Hello, Leader: b.meta.Leader, Local: b.control,
 	})
 	b.member = newMembership(b)
+	b.relay = newRelay(b)
 	b.proposer = newProposer(b)
 }
 

@@ -63,6 +63,7 @@ type broker struct {
 	api         *api.Table
 	board       *board
 	member      *membership
+	relay       *relay
 	proposer    *proposer
 	traces      *trace.Ring
 	stuck       chan error // the metadata log cannot go on
@@ -212,6 +213,7 @@ func (b *broker) run(ctx context.Context) error {
 	s.start(ctx, "metadata", b.reconcile)
 	s.start(ctx, "in-sync proposals", b.proposer.Run)
 	s.start(ctx, "membership", b.member.Run)
+	s.start(ctx, "metadata relay", b.relay.Run)
 	s.start(ctx, "producer ids", b.api.Run)
 	s.start(ctx, "clients", func(ctx context.Context) error {
 		return wire.New(wire.Options{
@@ -288,7 +290,7 @@ func (b *broker) announce(ctx context.Context) error {
 func (b *broker) reconcile(ctx context.Context) error {
 	registered := false
 	for {
-		img, changed := b.meta.Watch()
+		img, changed, relayed := b.relay.watch()
 		if id := img.ClusterID(); id != "" {
 			if err := b.dir.adopt(id); err != nil {
 				return err
@@ -302,6 +304,7 @@ func (b *broker) reconcile(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-relayed:
 		case <-ctx.Done():
 			return nil
 		}
