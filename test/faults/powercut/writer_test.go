@@ -119,6 +119,7 @@ func (w *writer) recover() (err error) {
 	w.table = partition.NewTable(partition.Options{
 		Self: 1, Incarnation: w.incarnation(w.Lives), FS: w.fs(), Dir: w.Dir, WAL: w.log,
 		TailBytes: 256 << 10, CheckpointBytes: 128 << 10, ReserveBytes: 1 << 20,
+		Lease: time.Hour, // there is no controller to hear from
 	})
 	w.report, err = w.table.Recover()
 	if err != nil {
