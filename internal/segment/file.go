@@ -100,7 +100,8 @@ type scanner struct {
 	bytes  int64 // the walk ends here
 	buf    []byte
 	bufPos int64
-	chunk  int64 // bytes read at once
+	chunk  int64                   // bytes read at once
+	before func(bytes int64) error // called before each read, if set
 }
 
 // header returns the header of the next batch and its size, without moving. The
@@ -165,6 +166,12 @@ func (s *scanner) peek(n int64) ([]byte, error) {
 			s.buf = make([]byte, size)
 		}
 		s.buf, s.bufPos = s.buf[:size], s.pos
+		if s.before != nil {
+			if err := s.before(size); err != nil {
+				s.buf = s.buf[:0]
+				return nil, err
+			}
+		}
 		if _, err := s.f.ReadAt(s.buf, s.pos); err != nil {
 			s.buf = s.buf[:0]
 			if errors.Is(err, io.EOF) {
