@@ -21,6 +21,7 @@ debian() {
 }
 
 debian kcat kcat
+debian chromium chromium fonts-dejavu-core
 debian java openjdk-17-jre-headless
 debian mvn maven
 

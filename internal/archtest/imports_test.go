@@ -15,7 +15,7 @@ import (
 var layers = []string{
 	"cluster record status trace vfs",
 	"admin bench isr peer producer segment wal wire",
-	"bench/compare meta partition",
+	"bench/compare bench/page meta partition",
 	"replication",
 	"api controller",
 	"devcluster server",
@@ -42,6 +42,7 @@ var mayImport = map[string]string{
 	"wire":     "",
 
 	"bench/compare": "bench",
+	"bench/page":    "bench",
 	"meta":          "cluster peer vfs",
 	"partition":     "cluster isr producer record segment trace vfs wal",
 
@@ -54,7 +55,7 @@ var mayImport = map[string]string{
 
 	"devcluster": "",
 
-	"cli/...":     "admin bench bench/compare cli/... cluster devcluster server",
+	"cli/...":     "admin bench bench/compare bench/page cli/... cluster devcluster server",
 	"testcluster": "cluster peer server vfs",
 }
 

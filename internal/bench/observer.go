@@ -77,9 +77,11 @@ const sampleInterval = time.Second
 // follower out is another thing than what was measured with all of them in.
 type sampler struct {
 	mu       sync.Mutex
-	samples  int // guarded by mu
-	full     int // guarded by mu; samples in which every replica was in sync
-	smallest int // guarded by mu; the smallest in-sync set ever seen
+	samples  int        // guarded by mu
+	full     int        // guarded by mu; samples in which every replica was in sync
+	smallest int        // guarded by mu; the smallest in-sync set ever seen
+	last     topicState // guarded by mu
+	events   []happened // guarded by mu; at most maxEvents
 }
 
 // watch samples until ctx ends. A sample that fails is left out.
@@ -88,7 +90,7 @@ func (s *sampler) watch(ctx context.Context, t *target) {
 	defer tick.Stop()
 	for {
 		if state, err := t.inSync(ctx); err == nil {
-			s.add(state)
+			s.add(state, time.Now())
 		}
 		select {
 		case <-ctx.Done():
@@ -98,12 +100,18 @@ func (s *sampler) watch(ctx context.Context, t *target) {
 	}
 }
 
-func (s *sampler) add(state topicState) {
+func (s *sampler) add(state topicState, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.samples == 0 || state.smallest() < s.smallest {
 		s.smallest = state.smallest()
 	}
+	for _, e := range changes(s.last, state) {
+		if len(s.events) < maxEvents {
+			s.events = append(s.events, happened{Event: e, at: now})
+		}
+	}
+	s.last = state
 	s.samples++
 	if state.full() {
 		s.full++
@@ -120,6 +128,13 @@ func (s *sampler) result() (fullShare *float64, smallest *int) {
 	}
 	share, n := float64(s.full)/float64(s.samples), s.smallest
 	return &share, &n
+}
+
+// happened returns the changes that were seen.
+func (s *sampler) happened() []happened {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events
 }
 
 // observer watches what happens beside the load, here and in the cluster.

@@ -36,6 +36,8 @@ type Report struct {
 	StagesNotes []string      `json:"stages_notes"` // what has to be said with them
 	Warmup      WarmupReport  `json:"warmup"`
 	Generator   Generator     `json:"generator"`
+	// Events are what was seen to happen to the cluster under load.
+	Events []Event `json:"events"`
 	// Intervals are kept when Config asks for them; WriteLog writes them.
 	Intervals    []Interval    `json:"-"`
 	Verification *Verification `json:"verification"` // nil: not asked for

@@ -79,6 +79,7 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	explain.forget(ctx)
 	report.Blocks = measure(ctx, lanes, c, turns, m, explain)
 	beside.end()
+	report.Events = since(report.Started, beside.isr.happened())
 	report.Stages, report.StagesNotes = explain.report(lanes)
 	closeLanes(lanes)
 

@@ -56,7 +56,7 @@ func (r *Report) readLogFile(path string, k Kind) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	if err := r.ReadLog(f, k); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}

@@ -31,6 +31,7 @@ type acksAllOptions struct {
 	traces      string
 	out         string
 	sweep       sweepOptions
+	command     func(seed string) string // the command line that runs it again
 }
 
 func newAcksAll(g *globals.Globals, version string) *cobra.Command {
@@ -78,7 +79,9 @@ record of every rate is read back: mind the disk, or say --verify off.
 
 --out saves the result as JSON and, for each second, the response, service and
 lateness times: *.hlog (interval logs in nanoseconds, tagged with the acks) and
-*.hgrm (percentiles in milliseconds) open in HdrHistogram's tools.
+*.hgrm (percentiles in milliseconds) open in HdrHistogram's tools. report.html is
+one page with charts for any browser, events.jsonl what happened to the cluster
+meanwhile, and repro.sh runs the same again and compares.
 
 Exit status: 1 when a record failed, 4 when a claim does not hold or no rate
 meets --slo, 5 when verification fails.`,
@@ -96,6 +99,7 @@ meets --slo, 5 when verification fails.`,
 			if o.sweep.findMax && !cmd.Flags().Changed("acks") {
 				o.acks = string(engine.AcksAll)
 			}
+			o.command = func(seed string) string { return commandLine(cmd, seed) }
 			return acksAll(cmd.Context(), g, o, version)
 		},
 	}
@@ -184,7 +188,7 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	}
 	broken := report.Assert(claims)
 	result := acksAllResult(report)
-	err = errors.Join(err, saveBundle(o.out, result, report))
+	err = errors.Join(err, saveBundle(o.out, result, report, o.command))
 	result.Footer = append(result.Footer, savedLine(o.out)...)
 	return finish(g, result, outcome{
 		interrupted: report.Interrupted, verification: report.Verification, broken: broken,

@@ -32,7 +32,7 @@ read back: a benchmark that loses data fails, however fast it was.`,
 		Example: `  chronik bench acks-all --rate 1000 --duration 30s
   chronik bench produce --records 1000000`,
 	}
-	cmd.AddCommand(newAcksAll(g, version), newProduce(g, version), newCompare(g))
+	cmd.AddCommand(newAcksAll(g, version), newProduce(g, version), newCompare(g), newReport(g))
 	return cmd
 }
 

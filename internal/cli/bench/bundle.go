@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 
 	engine "github.com/chronik-project/chronik/internal/bench"
+	"github.com/chronik-project/chronik/internal/bench/page"
 	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/out"
 )
@@ -34,16 +36,38 @@ func reserveBundle(dir string) error {
 	return nil
 }
 
-// saveBundle writes one run: the result as -o json prints it, and histograms
-// that HdrHistogram's tools open.
-func saveBundle(dir string, r *out.Result, report *engine.Report) error {
+// saveBundle writes one run: the result as -o json prints it, histograms that
+// HdrHistogram's tools open, the page, the events, and a script that runs the
+// same again.
+func saveBundle(dir string, r *out.Result, report *engine.Report, command func(seed string) string) error {
 	if dir == "" {
 		return nil
 	}
-	if err := saveResult(dir, r); err != nil {
-		return err
-	}
-	return saveHistograms(dir, report)
+	return errors.Join(
+		saveResult(dir, r), saveHistograms(dir, report), savePage(filepath.Join(dir, pageFile), report), saveEvents(dir, report),
+		save(filepath.Join(dir, "repro.sh"), func(w io.Writer) error { return writeRepro(w, command(deref(report.Settings.Seed))) }),
+		os.Chmod(filepath.Join(dir, "repro.sh"), 0o755), //nolint:gosec // a script is to be run
+	)
+}
+
+// pageFile is the page for people in a saved run.
+const pageFile = "report.html"
+
+func savePage(path string, report *engine.Report) error {
+	return save(path, func(w io.Writer) error { return page.Write(w, report) })
+}
+
+// saveEvents writes one event a line.
+func saveEvents(dir string, report *engine.Report) error {
+	return save(filepath.Join(dir, "events.jsonl"), func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for _, e := range report.Events {
+			if err := lines.Encode(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // saveSweep writes the result of all rates, and the histograms of each in a
@@ -60,7 +84,7 @@ func saveSweep(dir string, r *out.Result, report *engine.SweepReport) error {
 		if err := os.Mkdir(step, 0o755); err != nil {
 			return err
 		}
-		if err := saveHistograms(step, s.Report); err != nil {
+		if err := errors.Join(saveHistograms(step, s.Report), savePage(filepath.Join(step, pageFile), s.Report)); err != nil {
 			return err
 		}
 	}
@@ -102,5 +126,5 @@ func savedLine(dir string) []string {
 	if dir == "" {
 		return nil
 	}
-	return []string{"saved      " + dir + " (result.json, *.hlog, *.hgrm)"}
+	return []string{"saved      " + dir + " (result.json, *.hlog, *.hgrm, report.html)"}
 }

@@ -50,7 +50,7 @@ func saveSample(t *testing.T, dir string, seed uint64, slower float64, change fu
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveBundle(dir, acksAllResult(report), report); err != nil {
+	if err := saveBundle(dir, acksAllResult(report), report, func(string) string { return "chronik bench acks-all" }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -75,6 +75,7 @@ func sampleReport() *engine.Report {
 			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
 		}},
 		Stages: sampleStages(), StagesNotes: []string{},
+		Events:    []engine.Event{{Millis: 2100, Kind: engine.EventISR, Detail: "partition 1: in sync 1,2, was 1,2,3"}},
 		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}, Converged: of(true), WindowMillis: 250, Windows: []engine.WarmupWindow{{Acks: engine.AcksAll, Records: 250, P50: of(2100.5)}}},
 		Generator: engine.Generator{Pacing: of(engine.PacingRealtime), LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
 		Verification: &engine.Verification{
