@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -73,14 +72,10 @@ func (t *Table) finishRemovals() {
 }
 
 // finishRemovalOf deletes the files of a removed replica of the partition, if
-// there are some: another one is placed here. It waits for the write-ahead log;
-// when that has failed, nothing is ever placed here again.
+// there are some: another one is placed here, and does not wait for the disk. A
+// loss of power now makes recovery report it, which does no harm.
 func (t *Table) finishRemovalOf(tp cluster.TopicPartition) {
 	for _, m := range t.chores.takeRemovals(func(m removal) bool { return m.r.tp == tp }) {
-		if err := t.o.WAL.WaitSynced(context.Background(), m.lsn); err != nil {
-			t.o.Logger.Error("removed a replica, but not its files", m.r.attrs("error", err)...)
-			continue
-		}
 		t.deleteFiles(m.r)
 	}
 }

@@ -58,6 +58,11 @@ type Options struct {
 	//
 	// The default is twice TailBytes.
 	ReserveBytes int64
+	// ScrubRate is how many bytes per second of segment files are checked in the
+	// background at most; negative turns that off.
+	//
+	// The default is 16 MiB.
+	ScrubRate int64
 	// Now is the clock.
 	//
 	// The default is time.Now.
@@ -78,6 +83,7 @@ func (o Options) withDefaults() Options {
 	o.ReserveBytes = cmp.Or(o.ReserveBytes, 2*o.TailBytes)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 128<<20)
 	o.CheckpointInterval = cmp.Or(o.CheckpointInterval, 30*time.Second)
+	o.ScrubRate = cmp.Or(o.ScrubRate, 16<<20)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -119,6 +125,7 @@ type Table struct {
 	// replica is replaced by an empty one.
 	applying turn
 	chores   chores
+	scrubbed scrubber
 }
 
 // appliedImage is the newest metadata this table has acted on.

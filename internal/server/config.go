@@ -69,6 +69,11 @@ type Config struct {
 	//
 	// The default is 64 MiB.
 	WALFileBytes int64
+	// ScrubBytesPerSecond is how much of the segment files is checked for damage in
+	// the background at most; negative turns that off.
+	//
+	// The default is 16 MiB.
+	ScrubBytesPerSecond int64
 	// DrainTimeout bounds how long a graceful stop waits for leaderships to move.
 	//
 	// The default is 10 s.
@@ -153,6 +158,7 @@ func (c Config) WithDefaults() Config {
 	c.HTTPListen = cmp.Or(c.HTTPListen, "127.0.0.1:9292")
 	c.MemoryBytes = cmp.Or(c.MemoryBytes, 256<<20)
 	c.WALFileBytes = cmp.Or(c.WALFileBytes, 64<<20)
+	c.ScrubBytesPerSecond = cmp.Or(c.ScrubBytesPerSecond, 16<<20)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	c.Version = cmp.Or(c.Version, "dev")
 	if c.AutoCreateTopics == nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -39,6 +40,10 @@ var (
 	descFsync           = describe("wal_fsync_seconds", "Recent time of one write-ahead log sync.", []string{"quantile"})
 	descRounds          = describe("wal_rounds_total", "Group-commit rounds.", nil)
 	descWALBytes        = describe("wal_written_bytes_total", "Bytes written to the write-ahead log.", nil)
+	descScrubBytes      = describe("scrub_bytes_total", "Bytes of segment files read to find damage.", nil)
+	descScrubPass       = describe("scrub_last_pass_timestamp_seconds", "End of the last check of all segment files; 0 before the first.", nil)
+	descScrubDamages    = describe("scrub_damaged_replicas_total", "Replicas that the check found damaged.", nil)
+	descScrubIndexes    = describe("scrub_remade_indexes_total", "Segment indexes that the check found damaged and made anew.", nil)
 	descLinkBytes       = describe("link_bytes_per_second", "Replication traffic sent.", perLink)
 	descLinkReconnects  = describe("link_reconnects_total", "Times the link was made again.", perLink)
 	descLinkRTT         = describe("link_rtt_p99_seconds", "Round trip of the link, 99th percentile.", perLink)
@@ -66,6 +71,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descFsync, s.SyncP99.Seconds(), "0.99")
 	counter(descRounds, float64(s.Rounds))
 	counter(descWALBytes, float64(s.Bytes))
+	scrub := m.table.ScrubStats()
+	counter(descScrubBytes, float64(scrub.Bytes))
+	gauge(descScrubPass, unixSeconds(scrub.LastPass))
+	counter(descScrubDamages, float64(scrub.Damages))
+	counter(descScrubIndexes, float64(scrub.Indexes))
 	for _, l := range m.links() {
 		from, to := strconv.Itoa(int(l.From)), strconv.Itoa(int(l.To))
 		gauge(descLinkBytes, l.BytesPerSecond, from, to)
@@ -118,6 +128,13 @@ func (m *metrics) collectReplicas(gauge func(*prometheus.Desc, float64, ...strin
 	gauge(descUnderReplicated, float64(underReplicated))
 	gauge(descAtMinISR, float64(atMin))
 	gauge(descUnderMinISR, float64(underMin))
+}
+
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1e3
 }
 
 func boolean(b bool) float64 { return float64(count(b)) }

@@ -148,7 +148,7 @@ func (b *broker) openStorage() error {
 		Self: c.NodeID, Incarnation: b.incarnation, FS: c.FS, Dir: c.DataDir, WAL: log,
 		Wake:      func(tp cluster.TopicPartition) { b.links.Wake(tp) },
 		Propose:   func(p []partition.Proposal) { b.proposer.offer(p) },
-		TailBytes: c.MemoryBytes / 4, CheckpointBytes: 4 * c.WALFileBytes, Logger: b.log,
+		TailBytes: c.MemoryBytes / 4, CheckpointBytes: 4 * c.WALFileBytes, ScrubRate: c.ScrubBytesPerSecond, Logger: b.log,
 	})
 	if b.storage.report, err = b.table.Recover(); err != nil {
 		return errors.Join(err, log.Close())
@@ -213,6 +213,7 @@ func (b *broker) run(ctx context.Context) error {
 	s.start(ctx, "metadata", b.reconcile)
 	s.start(ctx, "in-sync proposals", b.proposer.Run)
 	s.start(ctx, "membership", b.member.Run)
+	s.start(ctx, "scrub", b.table.RunScrub)
 	s.start(ctx, "metadata relay", b.relay.Run)
 	s.start(ctx, "producer ids", b.api.Run)
 	s.start(ctx, "clients", func(ctx context.Context) error {

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -214,9 +215,9 @@ func TestOutcomeTornWrite(t *testing.T) {
 
 // TestOutcomeCorruption: what is damaged on one disk while its broker is down is
 // noticed, never served, never a reason to drop what others have, and repaired
-// from them.
+// from them within a minute, although nobody reads it.
 func TestOutcomeCorruption(t *testing.T) {
-	for _, class := range []disk.Class{disk.WAL} {
+	for _, class := range []disk.Class{disk.WAL, disk.SegmentLog, disk.SegmentIndex, disk.Checkpoint} {
 		t.Run(string(class), func(t *testing.T) {
 			p := plan{partitions: 1}.withDefaults()
 			for range p.brokers {
@@ -225,7 +226,10 @@ func TestOutcomeCorruption(t *testing.T) {
 			p.host = small
 			r := newRig(t, p)
 			for i, harm := range []disk.Harm{disk.FlipOneBit, disk.ZeroOut} {
-				r.corrupt(r.all()[i], class, harm)
+				harmed := r.corrupt(r.all()[i], class, harm)
+				if class != disk.WAL { // whose damaged files stay until they are used again
+					r.awaitRepair(60*time.Second, harmed)
+				}
 				r.awaitAcks(50)
 				r.awaitISR(60*time.Second, func(isr []int32) bool { return len(isr) == 3 })
 			}
@@ -241,7 +245,7 @@ func (d plainDir) Dir() string { return string(d) }
 
 // corrupt restarts a broker so that it has a checkpoint, kills it, damages a file
 // and starts it.
-func (r *rig) corrupt(victim int, class disk.Class, harm disk.Harm) {
+func (r *rig) corrupt(victim int, class disk.Class, harm disk.Harm) (done wound) {
 	r.Helper()
 	r.stop(victim) // its checkpoint is what segments are read from
 	r.start(victim)
@@ -252,9 +256,43 @@ func (r *rig) corrupt(victim int, class disk.Class, harm disk.Harm) {
 	r.fault(victim, string(harm), func() error {
 		injury, err := disk.Damage(rand.New(rand.NewPCG(seed, 0)), r.plan.disks[victim-1].Dir(), class, harm, nil)
 		r.Logf("broker %d, seed %d: %v", victim, seed, injury)
+		if err == nil {
+			done = wound{file: injury.File, at: injury.Start}
+			done.value, err = done.read()
+		}
 		return err
 	})
 	r.start(victim)
+	return done
+}
+
+// wound is a damaged byte of a file.
+type wound struct {
+	file  string
+	at    int64
+	value byte
+}
+
+func (w wound) read() (byte, error) {
+	f, err := os.Open(w.file)
+	if err != nil {
+		return 0, err
+	}
+	p := make([]byte, 1)
+	_, err = f.ReadAt(p, w.at)
+	return p[0], errors.Join(err, f.Close())
+}
+
+// awaitRepair waits until the byte is another one again.
+func (r *rig) awaitRepair(d time.Duration, w wound) {
+	r.Helper()
+	r.await(d, "the repair of "+w.file, func(context.Context) error {
+		now, err := w.read()
+		if err == nil && now == w.value {
+			err = errors.New("it is as damaged as it was")
+		}
+		return err
+	})
 }
 
 // TestOutcomeSlowFollowerDisk: a disk that is slow, not dead, costs one wait.

@@ -52,6 +52,7 @@ type startOptions struct {
 	autoCreate   string
 	memory       size.Bytes
 	walFile      size.Bytes
+	scrubRate    size.Bytes
 	drainTimeout time.Duration
 	logFormat    string
 	logLevel     string
@@ -95,7 +96,7 @@ func newStart(g *globals.Globals, version string, run Runner) *cobra.Command {
 // bind adds the flags of a broker. Their defaults are those of server.Config.
 func (o *startOptions) bind(fs *pflag.FlagSet) {
 	d := server.Config{}.WithDefaults()
-	o.memory, o.walFile = size.Bytes(d.MemoryBytes), size.Bytes(d.WALFileBytes)
+	o.memory, o.walFile, o.scrubRate = size.Bytes(d.MemoryBytes), size.Bytes(d.WALFileBytes), size.Bytes(d.ScrubBytesPerSecond)
 	fs.SortFlags = false
 	settings.BindFile(fs)
 	fs.Int32Var(&o.nodeID, "node-id", int32(d.NodeID), "this broker's `ID` in the cluster")
@@ -110,6 +111,7 @@ func (o *startOptions) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&o.autoCreate, "auto-create-topics", "auto", "`WHEN` to create topics that clients ask for: true, false, or auto, which is only without --peers")
 	fs.Var(&o.memory, "memory", "`SIZE` of the budget for recent batches, write buffers and requests, such as 512MiB")
 	fs.Var(&o.walFile, "wal-file-size", "`SIZE` of a file of the write-ahead log")
+	fs.Var(&o.scrubRate, "scrub-rate", "check at most `SIZE` of the stored records for damage per second, in the background; 0 turns it off")
 	fs.DurationVar(&o.drainTimeout, "drain-timeout", d.DrainTimeout, "longest `DURATION` that a stop waits for leaderships to move")
 	fs.StringVar(&o.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	fs.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
@@ -160,8 +162,11 @@ func (o startOptions) config() (server.Config, error) {
 	c := server.Config{
 		NodeID: cluster.BrokerID(o.nodeID), DataDir: o.dataDir, Listen: o.listen, Advertise: o.advertise,
 		PeerListen: o.peerListen, HTTPListen: o.httpListen, Peers: peers, Rack: o.rack, InsecurePeers: o.insecure,
-		AutoCreateTopics: autoCreate, MemoryBytes: int64(o.memory), WALFileBytes: int64(o.walFile), DrainTimeout: o.drainTimeout,
+		AutoCreateTopics: autoCreate, MemoryBytes: int64(o.memory), WALFileBytes: int64(o.walFile), ScrubBytesPerSecond: int64(o.scrubRate), DrainTimeout: o.drainTimeout,
 	}.WithDefaults()
+	if o.scrubRate == 0 {
+		c.ScrubBytesPerSecond = -1
+	}
 	return c, usage(c.Validate())
 }
 
