@@ -40,6 +40,21 @@ func BenchmarkFlush(b *testing.B) {
 	}
 }
 
+// BenchmarkFlushLarge writes batches of 700 KB, as a client with a linger makes.
+func BenchmarkFlushLarge(b *testing.B) {
+	const bytes = 700_000
+	l := mustOpen(b, Options{FS: vfs.OS(), Dir: b.TempDir()})
+	b.SetBytes(bytes)
+	b.ReportAllocs()
+	large := batch(0, 1, 1, bytes)
+	for i := range b.N {
+		large.Stamp(int64(i), 1) // what was flushed is not read again
+		must(b, l.Append(large))
+		must(b, l.Flush())
+		l.TrimTail(0)
+	}
+}
+
 // BenchmarkRead reads from a log of 64 MiB in batches of 1 KiB.
 func BenchmarkRead(b *testing.B) {
 	for _, bc := range []struct {

@@ -103,8 +103,12 @@ type piece struct {
 	x       extent
 }
 
-// writeBytes is how much is handed to the kernel at once.
-const writeBytes = 256 << 10
+// writeBytes is how much is handed to the kernel at once, and maxRunBytes how much
+// is copied for it: a batch that is larger is written from where it is.
+const (
+	writeBytes  = 256 << 10
+	maxRunBytes = 2 * writeBytes
+)
 
 // write writes batches behind the active segment, and seals and creates
 // segments as they fill up. It changes nothing that readers see.
@@ -117,7 +121,7 @@ func (w *writer) write(p flushPlan) (pieces []*piece, err error) {
 	for _, b := range p.batches {
 		last := len(pieces) - 1
 		full := last < 0 || pieces[last].x.bytes+int64(runBytes) >= p.segmentBytes
-		if len(run) > 0 && (full || runBytes >= writeBytes) {
+		if len(run) > 0 && (full || runBytes >= writeBytes || runBytes+len(b) > maxRunBytes) {
 			if err := w.writeRun(pieces[last], run); err != nil {
 				return pieces, err
 			}
@@ -144,25 +148,33 @@ func (w *writer) writeRun(p *piece, run []record.Batch) error {
 		return err
 	}
 	before := p.x
-	w.buf = w.buf[:0]
 	var entries []byte
 	for _, b := range run {
-		w.buf = append(w.buf, b...)
 		if e, due := p.x.add(b, int64(len(b)), w.log.o.IndexIntervalBytes); due {
 			entries = appendIndexEntry(entries, e, h.seed)
 		}
 	}
-	if _, err := h.log.WriteAt(w.buf, before.bytes); err != nil {
+	if _, err := h.log.WriteAt(w.joined(run), before.bytes); err != nil {
 		return err
-	}
-	if cap(w.buf) > 2*writeBytes {
-		w.buf = nil
 	}
 	if len(entries) == 0 {
 		return nil
 	}
 	_, err = h.index.WriteAt(entries, indexHeaderBytes+before.entries*indexEntryBytes)
 	return err
+}
+
+// joined returns the bytes of a run, in memory that is used again unless it is a
+// single batch.
+func (w *writer) joined(run []record.Batch) []byte {
+	if len(run) == 1 {
+		return run[0]
+	}
+	w.buf = w.buf[:0]
+	for _, b := range run {
+		w.buf = append(w.buf, b...)
+	}
+	return w.buf
 }
 
 // discard removes the files that a flush created in vain.
