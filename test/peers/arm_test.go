@@ -158,8 +158,8 @@ func natsArm(n *nats, label string) arm {
 }
 
 // othersLimit is the share of the machine that clusters may take while another has
-// its turn. Idle ones take about 3%.
-const othersLimit = 0.1
+// its turn. Idle ones take less than a tenth.
+const othersLimit = 0.15
 
 var rawCount atomic.Int32
 

@@ -26,7 +26,7 @@ func openResults(t *testing.T) {
 	}
 	m := table.Machine{
 		Date: time.Now().UTC().Format("2006-01-02 15:04"), CPU: field(t, "/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
-		Kernel: output(t, "uname", "-r"), Filesystem: output(t, "stat", "-f", "-c", "%T", os.TempDir()), Load: loadAverage(t),
+		Kernel: output(t, "uname", "-r"), Filesystem: output(t, "findmnt", "-n", "-o", "FSTYPE", "-T", os.TempDir()), Load: loadAverage(t),
 		Versions: map[string]string{
 			"chronik": output(t, "git", "describe", "--always", "--dirty"), "Go": runtime.Version(), "Java": output(t, "java", "-version"),
 			"Apache Kafka": kafkaVersion(t), "NATS": output(t, cached("nats-server"), "--version"),

@@ -86,7 +86,15 @@ func spread(all []float64, unit string) string {
 	if len(all) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.3g [%.3g-%.3g] %s", median(all), slices.Min(all), slices.Max(all), unit)
+	return fmt.Sprintf("%s [%s-%s] %s", digits(median(all)), digits(slices.Min(all)), digits(slices.Max(all)), unit)
+}
+
+// digits is a number with three digits, without an exponent.
+func digits(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // Insert returns a document with what lies between the markers of a name
