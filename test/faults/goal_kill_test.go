@@ -20,7 +20,7 @@ const roundsPerCluster = 10
 // order.
 func TestGoal1Kills(t *testing.T) {
 	c := newCampaign(t, 1, 2, 1000)
-	p := plan{load: load.Config{Idempotent: 3, Rate: 300, ValueBytes: 64, ConsumerLife: 10 * time.Second}}
+	p := plan{load: load.Config{Idempotent: 3, Rate: 400, ValueBytes: 64, ConsumerLife: 10 * time.Second}}
 	for c.more() {
 		c.cluster(func(t *testing.T) {
 			r := startRig(t, p)

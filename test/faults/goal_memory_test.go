@@ -5,7 +5,10 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,7 +50,7 @@ func TestGoal16Memory(t *testing.T) {
 				}
 				r.pause(calm)
 				before := b.bytes.Load()
-				r.fault(0, "a burst, and slow consumers", func() error { b.run(length); return nil })
+				r.fault(0, "a burst, and slow consumers", func() error { c.watchMemory(r, func() { b.run(length) }); return nil })
 				r.Logf("the burst came to %.1f MB/s", float64(b.bytes.Load()-before)/1e6/length.Seconds())
 				c.note("burst_kb_per_second", int64(float64(b.bytes.Load()-before)/1e3/length.Seconds()))
 				r.pause(calm)
@@ -63,6 +66,46 @@ func TestGoal16Memory(t *testing.T) {
 		c.Errorf("the kernel killed brokers %v times", n)
 	}
 	c.finish("longest stall of each partition and round, ms", 0, 0, 0)
+}
+
+// watchMemory notes the most memory of its own that a broker has while during runs.
+func (c *campaign) watchMemory(r *rig, during func()) {
+	most, _ := c.More["most_rss_mib"].(int)
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			for _, b := range r.brokers.Brokers() {
+				most = max(most, rssMiB(b.PID))
+			}
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	during()
+	close(over)
+	watching.Wait()
+	c.More["most_rss_mib"] = most
+}
+
+// rssMiB is the anonymous memory of a process; 0 if it is gone.
+func rssMiB(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "RssAnon: %d kB", &kib); n == 1 {
+			return kib >> 10
+		}
+	}
+	return 0
 }
 
 // alive counts brokers that have not lived through it.
