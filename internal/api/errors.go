@@ -12,7 +12,8 @@ import (
 )
 
 // ErrNoController says that no broker acts as the controller right now, or that
-// it cannot be reached. Nothing was changed; retry.
+// it cannot be reached. Nothing was changed and nothing will be; retry. When the
+// outcome is not known, the error is that of the context instead.
 var ErrNoController = errors.New("no controller can be reached")
 
 // Causes that arise in this package.

@@ -248,3 +248,32 @@ func TestTopicRecreatedHasAnotherID(t *testing.T) {
 		t.Fatal("the deleted topic is still found by its id")
 	}
 }
+
+// TestTopicIDsAreUsedOnce: a late copy of the command that created a topic must not
+// bring it back after it was deleted.
+func TestTopicIDsAreUsedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.start(1)
+	create := CreateTopic{ID: uuid(101), Name: "s", Assignment: [][]BrokerID{{1}}}
+	h.must(create)
+	h.must(DeleteTopic{ID: create.ID})
+	if res := h.apply(create); res.Err != nil || res.TopicID != create.ID {
+		t.Errorf("the copy: %+v", res)
+	}
+	if _, ok := h.img.Topic("s"); ok || !h.img.Deleted(create.ID) {
+		t.Error("the topic is back")
+	}
+	h.must(CreateTopic{ID: uuid(102), Name: "s", Assignment: create.Assignment})
+	if res := h.apply(create); res.Err != nil {
+		t.Errorf("the copy, while another has the name: %v", res.Err)
+	}
+	for i := range maxDeleted + 10 {
+		id := UUID{1, byte(i), byte(i >> 8), 9}
+		h.must(CreateTopic{ID: id, Name: "many", Assignment: create.Assignment})
+		h.must(DeleteTopic{ID: id})
+	}
+	if n := len(h.img.deleted); n != maxDeleted || h.img.Deleted(create.ID) || !h.img.Deleted(UUID{1, 0, 2, 9}) {
+		t.Errorf("%d ids are remembered, or not the last ones", n)
+	}
+}

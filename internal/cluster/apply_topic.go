@@ -14,6 +14,9 @@ const (
 )
 
 func (tx *txn) createTopic(c CreateTopic) Result {
+	if tx.next.Deleted(c.ID) {
+		return Result{TopicID: c.ID} // the same command again, and somebody deleted the topic meanwhile
+	}
 	if err := tx.checkCreate(c); err != nil {
 		return Result{Err: fmt.Errorf("create topic %q: %w", c.Name, err)}
 	}

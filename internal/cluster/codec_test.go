@@ -129,6 +129,8 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	h.start(3)
 	h.topic(map[string]string{ConfigRetentionMillis: "1000"}, 1, 2, 3)
 	h.must(CreateTopic{ID: uuid(101), Name: "s", Assignment: [][]BrokerID{{1}, {2}}})
+	h.must(CreateTopic{ID: uuid(102), Name: "gone", Assignment: [][]BrokerID{{1}}})
+	h.must(DeleteTopic{ID: uuid(102)})
 	h.fence(2)
 	h.fence(3)
 	h.must(AllocateProducerIDs{Broker: 1, BrokerEpoch: h.epoch(1), Count: 1000})

@@ -75,7 +75,8 @@ type FailReplicas struct {
 }
 
 // CreateTopic creates a topic; Assignment holds each partition's replicas,
-// preferred leader first. The same id and name again is a success.
+// preferred leader first. The same id and name again is a success, also when the
+// topic was deleted meanwhile: then it changes nothing.
 type CreateTopic struct {
 	ID         UUID              `json:"id"`
 	Name       string            `json:"name"`

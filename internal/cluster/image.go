@@ -15,7 +15,13 @@ type Image struct {
 	brokers        []*Broker       // sorted by id
 	topics         []*Topic        // sorted by name
 	byID           map[UUID]*Topic // the same topics
+	// deleted are the ids of topics that were deleted last, oldest first.
+	deleted []UUID
 }
+
+// maxDeleted bounds the ids that are remembered: a request is repeated for
+// seconds, and so many topics are not deleted meanwhile.
+const maxDeleted = 1000
 
 // NewImage is the image before any command.
 func NewImage() *Image { return &Image{byID: map[UUID]*Topic{}} }
@@ -56,6 +62,9 @@ func (i *Image) TopicByID(id UUID) (*Topic, bool) {
 	t, ok := i.byID[id]
 	return t, ok
 }
+
+// Deleted reports whether a topic of that id was deleted lately.
+func (i *Image) Deleted(id UUID) bool { return slices.Contains(i.deleted, id) }
 
 // Topics lists all topics by name. The slice is the image's own: do not write
 // to it.

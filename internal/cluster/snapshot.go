@@ -20,6 +20,7 @@ type snapshot struct {
 	NextProducerID int64     `json:"next_producer_id"`
 	Brokers        []*Broker `json:"brokers"`
 	Topics         []*Topic  `json:"topics"`
+	Deleted        []UUID    `json:"deleted,omitempty"`
 }
 
 // Encode turns the image into the bytes of a snapshot.
@@ -31,6 +32,7 @@ func (i *Image) Encode() ([]byte, error) {
 		NextProducerID: i.nextProducerID,
 		Brokers:        i.brokers,
 		Topics:         i.topics,
+		Deleted:        i.deleted,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode image %d: %w", i.index, err)
@@ -57,6 +59,7 @@ func DecodeImage(data []byte) (*Image, error) {
 		nextProducerID: s.NextProducerID,
 		brokers:        s.Brokers,
 		topics:         s.Topics,
+		deleted:        s.Deleted,
 		byID:           make(map[UUID]*Topic, len(s.Topics)),
 	}
 	for _, t := range s.Topics {

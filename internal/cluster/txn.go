@@ -81,6 +81,8 @@ func (tx *txn) removeTopic(id UUID) {
 	tx.resort = true
 	delete(tx.next.byID, id)
 	delete(tx.touched, id)
+	older := tx.next.deleted[max(0, len(tx.next.deleted)+1-maxDeleted):]
+	tx.next.deleted = append(slices.Clone(older), id) // images share it
 }
 
 // setBroker stores a registration, a new one or in place of the old.

@@ -14,8 +14,13 @@ import (
 	"github.com/chronik-project/chronik/internal/peer"
 )
 
+// ErrOutcomeUnknown means that a request was sent and not answered before the
+// deadline: it may have been carried out, or may yet be.
+var ErrOutcomeUnknown = errors.New("no answer from the controller")
+
 // ErrUnreachable means that no broker answered as the controller before the
-// caller's time was up. The request may or may not have been carried out.
+// caller's time was up, and that the request was sent to none: nothing was
+// changed, and nothing will be.
 var ErrUnreachable = errors.New("no controller can be reached")
 
 // ClientOptions configures a [Client].
@@ -72,7 +77,7 @@ func NewClient(o ClientOptions) *Client {
 }
 
 // Propose has a command applied and returns its outcome. The error is
-// [ErrUnreachable], or what the controller refused the command with, which is
+// [ErrUnreachable], [ErrOutcomeUnknown], or what the controller refused the command with, which is
 // then also Result.Err.
 func (c *Client) Propose(ctx context.Context, cmd cluster.Command) (cluster.Result, error) {
 	data, err := cluster.Encode(cmd)
@@ -165,10 +170,10 @@ func (c *Client) answered(ctx context.Context, req request, from *pool) (resp re
 			to = c.anyPeer(attempt)
 		}
 		if to != cluster.NoBroker {
-			resp, err := c.ask(ctx, to, req, from)
+			resp, sent, err := c.ask(ctx, to, req, from)
 			switch {
 			case err != nil:
-				last, repeated = err, true
+				last, repeated = err, repeated || sent
 			case resp.NotController:
 				last, hint = fmt.Errorf("broker %d does not act as the controller", to), resp.Leader
 			case resp.Again != "":
@@ -178,7 +183,11 @@ func (c *Client) answered(ctx context.Context, req request, from *pool) (resp re
 			}
 		}
 		if !pause(ctx, retryPause) {
-			return response{}, repeated, fmt.Errorf("%w: %w: %w", ErrUnreachable, last, ctx.Err())
+			cause := ErrUnreachable
+			if repeated {
+				cause = ErrOutcomeUnknown
+			}
+			return response{}, repeated, fmt.Errorf("%w: %w: %w", cause, last, ctx.Err())
 		}
 	}
 }
@@ -198,23 +207,23 @@ func (c *Client) anyPeer(attempt int) cluster.BrokerID {
 	return others[attempt%len(others)]
 }
 
-// ask makes one attempt.
-func (c *Client) ask(ctx context.Context, to cluster.BrokerID, req request, from *pool) (response, error) {
+// ask makes one attempt. sent says whether the request may have left this broker.
+func (c *Client) ask(ctx context.Context, to cluster.BrokerID, req request, from *pool) (resp response, sent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.AttemptTimeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	req.TimeoutMillis = max(1, time.Until(deadline).Milliseconds())
 	if to == c.o.Self && c.o.Local != nil {
 		hello := c.o.Hello(peer.KindController, to)
-		return c.o.Local.answer(ctx, caller{broker: c.o.Self, incarnation: hello.Incarnation, conn: localConn}, req), nil
+		return c.o.Local.answer(ctx, caller{broker: c.o.Self, incarnation: hello.Incarnation, conn: localConn}, req), true, nil
 	}
 	conn, err := c.connect(ctx, to, from)
 	if err != nil {
-		return response{}, err
+		return response{}, false, err
 	}
-	resp, err := c.exchange(ctx, conn, req, deadline)
+	resp, err = c.exchange(ctx, conn, req, deadline)
 	from.give(conn, err == nil)
-	return resp, err
+	return resp, true, err
 }
 
 // exchange sends a request and awaits the answer, but only for as long as the

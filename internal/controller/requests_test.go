@@ -313,3 +313,25 @@ func TestMembersAreDescribedByTheController(t *testing.T) {
 		}
 	})
 }
+
+// TestUnknownOutcomesAreCalledSo: who is told that nothing was changed must be able
+// to rely on it.
+func TestUnknownOutcomesAreCalledSo(t *testing.T) {
+	run(t, 3, nil, func(t *testing.T, b *bed) {
+		b.store.SetFault(func(cmd cluster.Command) (bool, error) {
+			_, create := cmd.(cluster.CreateTopic)
+			if create {
+				return false, meta.ErrUnknownOutcome
+			}
+			return true, nil
+		})
+		for id := range b.brokers {
+			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+			defer cancel()
+			_, err := b.brokers[id].client.CreateTopic(ctx, TopicSpec{Name: "t", Partitions: 1, ReplicationFactor: 1})
+			if !errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("from broker %d: %v, want %v", id, err, ErrOutcomeUnknown)
+			}
+		}
+	})
+}

@@ -76,7 +76,7 @@ func (c *Controller) answer(ctx context.Context, who caller, req request) respon
 		return c.notController()
 	case errors.Is(err, meta.ErrBusy):
 		return response{Again: err.Error()}
-	case errors.Is(err, meta.ErrUnknownOutcome):
+	case errors.Is(err, meta.ErrUnknownOutcome), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// Every request may be repeated: a second time it finds its own effect.
 		return response{Again: err.Error(), Uncertain: true}
 	}

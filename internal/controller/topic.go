@@ -22,7 +22,7 @@ type TopicSpec struct {
 // that its repeats are recognised.
 func (t *term) createTopic(ctx context.Context, c createRequest) (cluster.Result, error) {
 	img := t.o.Store.Image()
-	if known, ok := img.TopicByID(c.ID); ok && known.Name == c.Spec.Name {
+	if known, ok := img.TopicByID(c.ID); ok && known.Name == c.Spec.Name || img.Deleted(c.ID) {
 		return cluster.Result{TopicID: c.ID, Index: img.Index()}, nil
 	}
 	cmd := cluster.CreateTopic{ID: c.ID, Name: c.Spec.Name, Assignment: c.Spec.Assignment, Configs: c.Spec.Configs}
