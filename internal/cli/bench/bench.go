@@ -30,9 +30,11 @@ func NewCommand(g *globals.Globals, version string) *cobra.Command {
 Records go to a temporary topic. Each carries a checksum, and everything is
 read back: a benchmark that loses data fails, however fast it was.`,
 		Example: `  chronik bench acks-all --rate 1000 --duration 30s
-  chronik bench produce --records 1000000`,
+  chronik bench produce --records 1000000
+  chronik bench failover
+  chronik bench compare base/ new/`,
 	}
-	cmd.AddCommand(newAcksAll(g, version), newProduce(g, version), newCompare(g), newReport(g))
+	cmd.AddCommand(newAcksAll(g, version), newProduce(g, version), newCompare(g), newReport(g), newFailover(g, version))
 	return cmd
 }
 

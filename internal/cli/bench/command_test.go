@@ -55,6 +55,8 @@ func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 
 const quick = "acks-all --rate 500 --duration 300ms --warmup 50ms --warmup-max 50ms "
 
+const failoverQuick = "failover --rate 200 --duration 400ms --at 100ms --warmup 0 --verify off "
+
 func TestExitStatuses(t *testing.T) {
 	t.Parallel()
 	refuse := kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1}
@@ -76,6 +78,10 @@ func TestExitStatuses(t *testing.T) {
 		{name: "a topic and its settings", args: quick + "--topic x -c a=b", want: exit.Usage},
 		{name: "not a setting", args: quick + "-c ab", want: exit.Usage},
 		{name: "too small for a stamp", args: quick + "--record-size 8", want: exit.Usage},
+		{name: "a failover by command", args: failoverQuick + "--fault-exec true", want: exit.OK},
+		{name: "a fault that does not work", args: failoverQuick + "--fault-exec false", want: exit.Failed, stderr: "exec broker"},
+		{name: "no such fault", args: failoverQuick + "--fault explode", want: exit.Usage},
+		{name: "a recovery from nothing", args: failoverQuick + "--recover-exec true", want: exit.Usage},
 		{name: "a sweep", args: quick + "--sweep 100,200 --slo p50<1m", want: exit.OK, stderr: "200/s measure acks="},
 		{name: "a sweep that misses its objective", args: quick + "--sweep 100 --slo p50<1ns --acks all", want: exit.CheckFailed, stderr: "assertion failed: p50<1ns (100/s: p50<1ns: acks=all"},
 		{name: "a search that finds nothing", args: "acks-all --find-max --slo p50<1ns --rate 2 --duration 1500ms --warmup 0", want: exit.CheckFailed, stderr: "no rate holds"},

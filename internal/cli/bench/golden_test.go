@@ -176,6 +176,29 @@ func sampleProduceReport() *engine.ProduceReport {
 	}
 }
 
+// sampleFailover moved one of two partitions.
+func sampleFailover() *engine.FailoverReport {
+	r := sampleReport()
+	return &engine.FailoverReport{
+		Started: r.Started, Settings: r.Settings, Arm: r.Arms[1], Generator: r.Generator, Environment: r.Environment, Warnings: []string{},
+		Fault:  engine.FaultReport{Kind: faultKill, Broker: 1, AtMs: 5000.1, TookMs: 11.2},
+		Events: []engine.Event{{Millis: 5000, Kind: engine.EventFault, Detail: "kill of broker 1, the leader of partition 0"}},
+		Partitions: []engine.FailoverPartition{
+			{
+				Partition: 0, Affected: true, LeaderBefore: 1, LeaderAfter: of(int32(2)), UnavailableMs: of(526.2), FirstAckMs: of(523.1),
+				DetectedMs: of(150.0), ElectedMs: of(160.5), PropagatedMs: of(171.0), ClientMs: of(362.6),
+			},
+			{Partition: 1, LeaderBefore: 2, LeaderAfter: of(int32(2)), UnavailableMs: of(12.3), FirstAckMs: of(14.0)},
+			{Partition: 2, Affected: true, LeaderBefore: 1, UnavailableMs: of(15000.0)},
+		},
+		Verification: &engine.Verification{OK: true, Complete: true, Counts: engine.Counts{ReadBack: 20_000}, Arms: map[string]engine.Counts{}, Problems: []engine.Problem{}},
+		Replicas: &engine.ReplicaCheck{
+			Replicas: 8, Diverged: []engine.ReplicaProblem{{Broker: 1, Partition: 0, Detail: "7 records with digest 1"}},
+			Unread: []engine.ReplicaProblem{{Broker: 3, Partition: 2, Detail: "at offset 0 of 9: no answer"}},
+		},
+	}
+}
+
 func TestResultsAreGolden(t *testing.T) {
 	t.Parallel()
 	interrupted := sampleReport()
@@ -207,6 +230,9 @@ func TestResultsAreGolden(t *testing.T) {
 		{name: "compare_wide.txt", result: compareResult(sampleComparison()), format: out.Wide},
 		{name: "compare.json", result: compareResult(sampleComparison()), format: out.JSON},
 		{name: "compare.tsv", result: compareResult(sampleComparison()), format: out.TSV},
+		{name: "failover.txt", result: failoverResult(sampleFailover()), format: out.Table},
+		{name: "failover.json", result: failoverResult(sampleFailover()), format: out.JSON},
+		{name: "failover.tsv", result: failoverResult(sampleFailover()), format: out.TSV},
 		{name: "produce.txt", result: produceResult(sampleProduceReport()), format: out.Table},
 		{name: "produce.json", result: produceResult(sampleProduceReport()), format: out.JSON},
 		{name: "produce.tsv", result: produceResult(sampleProduceReport()), format: out.TSV},
