@@ -63,6 +63,7 @@ var hundred = plan{partitions: 100, load: load.Config{Idempotent: 2, Rate: 500, 
 func TestGoal9Failover(t *testing.T) {
 	c := newCampaign(t, 9, 1, 100)
 	controllers := 0
+	of := map[bool][]time.Duration{} // by whether the controller was killed with it
 	for c.more() {
 		c.cluster(func(t *testing.T) {
 			r := startRig(t, hundred)
@@ -74,21 +75,30 @@ func TestGoal9Failover(t *testing.T) {
 				var blows []blow
 				for range n {
 					victim := r.someLeader(c.rng)
-					if victim == r.controller() {
+					controller := r.controller() == victim
+					if controller {
 						controllers++
 					}
-					blows = append(blows, r.blowBy(victim, r.kill))
-					r.awaitAcksOn(1, blows[len(blows)-1].led...)
+					b := r.blowBy(victim, r.kill)
+					b.controller = controller
+					blows = append(blows, b)
+					r.awaitAcksOn(1, b.led...)
 					r.start(victim)
 					r.awaitISR(settle, func(isr []int32) bool { return len(isr) == 3 })
 					r.pause(between(c.rng, 0, 2*time.Second))
 				}
 				c.judge(r, n, check.Rules{})
 				c.samples = append(c.samples, outages(r.history, blows)...)
+				for _, b := range blows {
+					of[b.controller] = append(of[b.controller], outages(r.history, []blow{b})...)
+				}
 			}
 		})
 	}
 	c.More["controllers_killed"] = controllers
+	for controller, name := range map[bool]string{true: "controllers", false: "others"} {
+		c.More["p50_of_"+name], c.More["p99_of_"+name] = percentile(of[controller], 50).Milliseconds(), percentile(of[controller], 99).Milliseconds()
+	}
 	c.More["partitions"] = hundred.partitions
 	c.finish("SIGKILL of the leader to the next ack, each partition, ms", time.Second, 3*time.Second, 6*time.Second)
 }

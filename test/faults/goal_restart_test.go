@@ -8,7 +8,9 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,8 +137,19 @@ func (s *restarts) restart(how string, end func() error) time.Duration {
 	}
 	served := time.Since(began)
 	s.acked += len(records)
-	s.t.Logf("%s: ready %s, an ack on each of %d partitions %s after the start; %s", how, ready.Round(time.Millisecond), s.partitions, served.Round(time.Millisecond), s.onDisk())
+	s.t.Logf("%s: ready %s, an ack on each of %d partitions %s after the start; %s; %s", how, ready.Round(time.Millisecond), s.partitions, served.Round(time.Millisecond), s.onDisk(), s.recovered())
 	return served
+}
+
+// recovered is what the broker said of its last recovery.
+func (s *restarts) recovered() string {
+	text, err := os.ReadFile(s.brokers.Brokers()[0].Log)
+	if err != nil {
+		return err.Error()
+	}
+	_, last, _ := strings.Cut(string(text)[max(0, strings.LastIndex(string(text), "msg=recovered")):], "=")
+	line, _, _ := strings.Cut(last, "\n")
+	return line
 }
 
 func (s *restarts) onDisk() string {

@@ -143,6 +143,8 @@ func (r *rig) timeline() {
 type blow struct {
 	at  time.Duration // in the history
 	led []int32
+	// controller says that it was the controller, whose successor must be found first.
+	controller bool
 }
 
 // stillOnTheWay is how long after a leader's death its last answers may be read.
