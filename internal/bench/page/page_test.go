@@ -106,11 +106,18 @@ func TestPagesOfPoorRuns(t *testing.T) {
 	failed := sample()
 	failed.Verification.OK, failed.Verification.Complete, failed.Verification.Reason = false, false, "partition 3"
 	failed.Verification.Problems = []bench.Problem{{Kind: "lost", Acks: "all"}}
+	// A result.json may come from anybody.
+	foreign := sample()
+	foreign.Arms[0].Acks, foreign.Stages[0].Acks, foreign.Stages[0].Cohorts[0].Name = "<img>", "<img>", "<img>"
+	for i := range foreign.Intervals {
+		foreign.Intervals[i].Acks = "<img>"
+	}
 	tests := []struct {
 		name   string
 		report *bench.Report
 		want   string
 	}{
+		{name: "markup for names", report: foreign, want: "&lt;img&gt;"},
 		{name: "nothing", report: &bench.Report{}, want: "not verified"},
 		{name: "without intervals", report: short, want: "Percentile spectrum"},
 		{name: "interrupted", report: closed, want: "INTERRUPTED: partial"},
@@ -119,8 +126,8 @@ func TestPagesOfPoorRuns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		html := write(t, tt.report)
-		if !strings.Contains(html, tt.want) || strings.Contains(html, "NaN") {
-			t.Errorf("%s: the page does not say %q, or says NaN", tt.name, tt.want)
+		if !strings.Contains(html, tt.want) || strings.Contains(html, "NaN") || strings.Contains(html, "<img>") {
+			t.Errorf("%s: the page does not say %q, or says NaN or what is no text", tt.name, tt.want)
 		}
 	}
 }
