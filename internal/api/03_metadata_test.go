@@ -81,6 +81,9 @@ func TestMetadataOfALeaderWithoutLease(t *testing.T) {
 			if p.Leader != leader || p.LeaderEpoch != epoch {
 				t.Errorf("%s: broker %d leads epoch %d, want %d and %d", what, p.Leader, p.LeaderEpoch, leader, epoch)
 			}
+			if leader >= 0 && !slices.Contains(p.ISR, leader) {
+				t.Errorf("%s: leader %d, in sync %v", what, p.Leader, p.ISR)
+			}
 		}
 		b.parts.ControllerHeard()
 		leads("orders-0", 0, 1, 0, codeNone)
