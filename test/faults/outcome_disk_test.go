@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/chronik-project/chronik/internal/devcluster"
 	"github.com/chronik-project/chronik/test/faults/check"
 	"github.com/chronik-project/chronik/test/faults/disk"
 	"github.com/chronik-project/chronik/test/faults/host"
@@ -153,15 +154,21 @@ func (r *rig) cutPower(disks []disk.Volatile, victims ...int) {
 			err = errors.Join(err, disks[id-1].PowerCut())
 		}
 		for _, id := range victims {
-			if r.brokers.Alive(id - 1) {
-				err = errors.Join(err, r.brokers.Kill(id-1))
-			}
+			err = errors.Join(err, r.end(id))
 		}
 		for _, id := range victims {
 			err = errors.Join(err, disks[id-1].Remount())
 		}
 		return err
 	})
+}
+
+// end kills a broker, also one that has just ended by itself: its disk is gone.
+func (r *rig) end(id int) error {
+	if err := r.brokers.Kill(id - 1); !errors.Is(err, devcluster.ErrStopped) {
+		return err
+	}
+	return nil // it was down
 }
 
 // startAll starts brokers together: none serves before a majority runs.

@@ -234,9 +234,7 @@ func (r *rig) lightsOut(disks []disk.Volatile, victims ...int) {
 			err = errors.Join(err, disks[id-1].PowerCut())
 		}
 		for _, id := range victims {
-			if r.brokers.Alive(id - 1) {
-				err = errors.Join(err, r.brokers.Kill(id-1))
-			}
+			err = errors.Join(err, r.end(id))
 		}
 		for _, id := range victims {
 			err = errors.Join(err, disks[id-1].Remount())
