@@ -50,7 +50,7 @@ func newCuts() *cuts {
 // controller alone do not miss (§3.10); NoBroker if it shall stay. The leader
 // cannot help itself: what it needs for its minimum it does not reach. Whoever
 // follows must reach enough others, as far as anybody knows, or nothing would be
-// gained and the next move would be back.
+// gained and the next move would be back (I30, I31).
 func (c *cuts) successor(now time.Time, h *health, t *cluster.Topic, index int) cluster.BrokerID {
 	part, tp := t.Partitions[index], t.TopicPartition(index)
 	least := cluster.EffectiveMinISR(t, part)
@@ -94,7 +94,7 @@ func (h *health) reach(part *cluster.Partition, leader cluster.BrokerID) int {
 	return n
 }
 
-// rests reports whether the partition was moved a short time ago.
+// rests reports whether the partition was moved a short time ago (I32).
 func (c *cuts) rests(now time.Time, tp cluster.TopicPartition) bool {
 	m := c.moved[tp]
 	return m.count > 0 && now.Sub(m.at) < cutPause<<min(m.count-1, maxDoublings)

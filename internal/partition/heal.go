@@ -83,6 +83,5 @@ func (t *Table) putAside(r *Replica) error {
 func (r *Replica) forgotten(a assignment) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	self := r.t.o.Self
-	return !a.part.InISR(self) && !a.part.InELR(self) && a.part.LeaderEpoch > r.maxSeenEpoch
+	return Forgotten(a.part, r.t.o.Self, r.maxSeenEpoch)
 }

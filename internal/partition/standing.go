@@ -135,6 +135,15 @@ func (s Standing) MayCut(to int64) error {
 	return nil
 }
 
+// Forgotten reports whether nothing that a failed replica ever told anybody
+// counts, so that an empty log may take its place while the broker runs: nobody
+// elects it or waits for it, and the sessions, acknowledgements and in-sync
+// proposals that it was part of are of an epoch that is over. maxSeen is the
+// newest that it was part of.
+func Forgotten(p *cluster.Partition, self cluster.BrokerID, maxSeen cluster.Epoch) bool {
+	return !p.InISR(self) && !p.InELR(self) && p.LeaderEpoch > maxSeen
+}
+
 // Vouched reports whether every in-sync follower has been heard from lately in a
 // session of this epoch: each would have closed it first had it moved on to a
 // newer one. An in-sync set of one has nobody to vouch for it.

@@ -40,13 +40,13 @@ const guessedDensity = 1 << 10
 // sent next. A follower that is reconnected gets a new session id in the same
 // session value.
 //
-//	S1  While a session is open, everything below cursor was either in the
+//	L1  While a session is open, everything below cursor was either in the
 //	    follower's log when it opened, or sent to it in this session, in order
 //	    and without a gap.
-//	S2  One lane carries a session's data at a time: the next one starts when
+//	L2  One lane carries a session's data at a time: the next one starts when
 //	    the follower has appended all that the other one carried.
-//	S3  durableEnd <= appendedEnd <= cursor.
-//	S4  What is on its way takes at most one window and one frame per lane.
+//	L3  durableEnd <= appendedEnd <= cursor.
+//	L4  What is on its way takes at most one window and one frame per lane.
 type session struct {
 	key         // key.session is 0 while connecting
 	phase       phase
@@ -55,7 +55,7 @@ type session struct {
 	durableEnd  int64               // as acknowledged
 	appendedEnd int64               // as acknowledged
 	window      window
-	handover    bool // stop on this lane, and change to the other when S2 allows
+	handover    bool // stop on this lane, and change to the other when L2 allows
 	cutTo       int64
 	hwSent      int64   // newest high watermark the follower was told
 	density     float64 // bytes per offset, averaged over what was sent
@@ -191,7 +191,7 @@ func (s *session) review(logEnd int64, bulkWindowBytes int) (moved bool) {
 }
 
 // leave stops the session on its lane: it changes to the other one now or, when
-// something is on its way, with the ack of the last of it (S2). It reports
+// something is on its way, with the ack of the last of it (L2). It reports
 // whether the change has been made.
 func (s *session) leave() (switched bool) {
 	s.handover = true

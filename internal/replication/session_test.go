@@ -190,7 +190,7 @@ func TestWindowRing(t *testing.T) {
 }
 
 // history drives one session and a follower's log, connected by two lanes that
-// deliver in any order relative to each other, and checks S1 to S4 after every
+// deliver in any order relative to each other, and checks L1 to L4 after every
 // step.
 type history struct {
 	t       *testing.T
@@ -271,7 +271,7 @@ func (h *history) deliver(l lane) {
 		return // the follower knows that this session is over
 	}
 	if f.base != h.end {
-		h.t.Fatalf("seed %d: S1, S2: frame [%d, %d) arrives on lane %d, the follower's log ends at %d", h.seed, f.base, f.next, l, h.end)
+		h.t.Fatalf("seed %d: L1, L2: frame [%d, %d) arrives on lane %d, the follower's log ends at %d", h.seed, f.base, f.next, l, h.end)
 	}
 	h.end = f.next
 }
@@ -318,11 +318,11 @@ func (h *history) check() {
 	case inflight != h.s.window.bytes:
 		h.t.Fatalf("seed %d: window says %v, flights are %v", h.seed, h.s.window.bytes, inflight)
 	case inflight[laneLive] > historyLiveWindow || inflight[laneBulk] > historyBulkWindow:
-		h.t.Fatalf("seed %d: S4: %v on their way", h.seed, inflight)
+		h.t.Fatalf("seed %d: L4: %v on their way", h.seed, inflight)
 	case h.s.open() && (h.s.durableEnd > h.s.appendedEnd || h.s.appendedEnd > h.s.cursor || h.s.cursor > h.logEnd):
-		h.t.Fatalf("seed %d: S3: durable %d, appended %d, cursor %d, log end %d", h.seed, h.s.durableEnd, h.s.appendedEnd, h.s.cursor, h.logEnd)
+		h.t.Fatalf("seed %d: L3: durable %d, appended %d, cursor %d, log end %d", h.seed, h.s.durableEnd, h.s.appendedEnd, h.s.cursor, h.logEnd)
 	case h.s.open() && h.end > h.s.cursor:
-		h.t.Fatalf("seed %d: S1: the follower's log ends at %d, cursor %d", h.seed, h.end, h.s.cursor)
+		h.t.Fatalf("seed %d: L1: the follower's log ends at %d, cursor %d", h.seed, h.end, h.s.cursor)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
 )
 
 // broker is a process on a disk that outlives it.
@@ -35,6 +36,7 @@ type broker struct {
 	// controllerAt is when the controller was last heard of, heard when each peer.
 	controllerAt time.Time
 	heard        [brokerCount]time.Time
+	startedAt    time.Time
 }
 
 func (b *broker) uuid() cluster.UUID { return cluster.UUID{byte(b.id), b.incarnation} }
@@ -58,7 +60,7 @@ func (b *broker) start() {
 	}
 	b.registered, b.syncing, b.waiting = false, false, nil
 	b.conn = b.w.office.connect()
-	b.controllerAt, b.heard = b.w.now, [brokerCount]time.Time{}
+	b.startedAt, b.controllerAt, b.heard = b.w.now, b.w.now, [brokerCount]time.Time{}
 	view := b.view
 	if view > 0 && b.w.r.IntN(3) == 0 {
 		view -= b.w.r.IntN(min(view, 6))
@@ -145,6 +147,7 @@ func (b *broker) endSync() {
 			r.synced(r.round.generation, r.round.end)
 		}
 		r.round = round{}
+		r.marked = r.marked && b.w.r.IntN(2) == 0 // a checkpoint comes first
 	}
 	b.admit()
 }
@@ -189,7 +192,7 @@ func (b *broker) crash() {
 		w.logf("b%d crashes, loses %d of %d log entries", b.id, b.lsn-survives, b.lsn)
 	}
 	for _, r := range b.replicas {
-		if r.broken {
+		if r.broken || r.marked {
 			b.lose(r)
 			continue
 		}
@@ -226,7 +229,32 @@ func (b *broker) lose(r *replica) {
 	b.failed = append(b.failed, r.tp)
 }
 
-// retire takes a replica out of service for good: its disk refused something.
+// renew starts replicas anew that were retired, once nobody counts on them.
+func (b *broker) renew() {
+	for _, r := range b.replicas {
+		if !r.broken || !b.registered {
+			continue
+		}
+		img := b.image()
+		t, p, ok := img.Partition(r.tp)
+		maxSeen := r.maxSeen
+		if b.w.is(ruleRenewed) {
+			maxSeen = cluster.NoEpoch
+		}
+		if !ok || !partition.Forgotten(p, b.id, maxSeen) {
+			continue
+		}
+		if b.w.tracing {
+			b.w.logf("b%d starts %s anew", b.id, r.name())
+		}
+		maxSeen, generation := r.maxSeen, r.generation
+		*r = *newReplica(b, r.tp)
+		r.maxSeen, r.generation, r.marked, r.renewedAt = maxSeen, generation+1, true, b.w.now
+		r.become(img, t, p, true)
+	}
+}
+
+// retire takes a replica out of service: its disk refused something.
 func (b *broker) retire() {
 	if !b.up || b.w.damaged || len(b.replicas) == 0 {
 		return

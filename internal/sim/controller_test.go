@@ -98,7 +98,26 @@ func (w *world) repair(b *broker) {
 		w.register(b)
 	case reg.Draining:
 		b.crash()
+	default:
+		b.renew()
 	}
+}
+
+// shortest is the in-sync member of some partition that has the shortest log: if
+// that is too short for a leader, it is the one to elect.
+func (w *world) shortest(otherwise *broker) *broker {
+	tp := w.clients[w.r.IntN(len(w.clients))].tp
+	_, p, ok := w.newest().Partition(tp)
+	if !ok {
+		return otherwise
+	}
+	best, least := otherwise, int64(-1)
+	for _, id := range p.ISR {
+		if r := w.peer(id).replica(tp); r != nil && id != p.Leader && (least < 0 || r.end() < least) {
+			best, least = r.b, r.end()
+		}
+	}
+	return best
 }
 
 // elect moves leaderships to an in-sync member.

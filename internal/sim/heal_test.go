@@ -15,6 +15,8 @@ const (
 	// maxOpening bounds how long a session takes to open, once leader and
 	// follower know that they are.
 	maxOpening = 10 * shortRound
+	// maxReopen is how long a leader waits at most after an attempt that failed.
+	maxReopen = time.Second
 )
 
 // heal ends a schedule: all faults are over, and then everything must come to
@@ -43,12 +45,12 @@ func (w *world) heal() {
 		}
 		w.now = w.now.Add(length)
 		w.healRound(round)
-		if w.failure != nil || w.healed() == "" {
+		if w.failure != nil || w.healed(false) == "" {
 			break
 		}
 	}
 	w.tally.recovery = w.now.Sub(calm)
-	if why := w.healed(); why != "" {
+	if why := w.healed(true); why != "" {
 		w.fail(stuck, "%s", why)
 	}
 }
@@ -103,7 +105,7 @@ func (w *world) checkOpening() {
 			for _, f := range w.brokers {
 				l := &r.lead.links[f.id-1]
 				other := f.replica(r.tp)
-				if f == b || !f.up || !f.registered || other == nil || other.broken || l.Open() {
+				if f == b || !f.up || !f.registered || other == nil || other.broken || w.now.Sub(other.renewedAt) < maxReopen || l.Open() {
 					r.lead.opening[f.id-1] = w.now
 					continue
 				}
@@ -137,8 +139,9 @@ func (b *broker) reconnect(f *broker) {
 	}
 }
 
-// healed says what is not as it should be; nothing if all is.
-func (w *world) healed() string {
+// healed says what is not as it should be, at length if that is asked for;
+// nothing if all is.
+func (w *world) healed(explain bool) string {
 	for _, t := range w.newest().Topics() {
 		for i, p := range t.Partitions {
 			tp := t.TopicPartition(i)
@@ -149,7 +152,10 @@ func (w *world) healed() string {
 			if leader == nil || leader.lead == nil {
 				return "the leader does not know that it leads"
 			}
-			if len(p.ISR) != brokerCount-w.brokenReplicas(tp) || leader.hw != leader.end() {
+			if len(p.ISR) != brokerCount || leader.hw != leader.end() {
+				if !explain {
+					return "not in sync"
+				}
 				return fmt.Sprintf("in sync %v, high watermark %d of %d: %+v", p.ISR, leader.hw, leader.end(), leader.lead.state.Followers(w.now))
 			}
 			if why := w.oracles[tp].settled(leader); why != "" {
@@ -169,9 +175,6 @@ func (w *world) healed() string {
 func (o *oracle) settled(leader *replica) string {
 	for _, b := range o.w.brokers {
 		r := b.replica(o.tp)
-		if r != nil && r.broken {
-			continue // until its broker starts anew
-		}
 		if r == nil || r.end() != leader.end() || r.hw != leader.hw {
 			return "a replica is behind"
 		}
@@ -183,14 +186,4 @@ func (o *oracle) settled(leader *replica) string {
 		}
 	}
 	return ""
-}
-
-// brokenReplicas are those that only a restart brings back.
-func (w *world) brokenReplicas(tp cluster.TopicPartition) (n int) {
-	for _, b := range w.brokers {
-		if r := b.replica(tp); r != nil && r.broken {
-			n++
-		}
-	}
-	return n
 }

@@ -155,7 +155,8 @@ func (r *replica) push(id cluster.BrokerID) {
 		kind: msgHighWatermark, from: r.b.id, to: id, tp: r.tp, session: l.Session(), epoch: r.lead.epoch,
 		base: l.Cursor(), hw: r.hw,
 	}
-	if room, live := l.Room(liveWindow, bulkWindow); room > 0 && m.base < r.end() {
+	starves := w.starved == id && !w.calm && w.r.IntN(10) > 0
+	if room, live := l.Room(liveWindow, bulkWindow); room > 0 && m.base < r.end() && !starves {
 		m.kind, m.bulk, m.prevEpoch = msgData, !live, cluster.NoEpoch
 		if m.base > 0 {
 			m.prevEpoch, m.prevSum = r.log[m.base-1].epoch, r.log[m.base-1].sum()

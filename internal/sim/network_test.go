@@ -119,7 +119,7 @@ func (w *world) deliver() {
 }
 
 // worst reports whether a late message comes at the worst of times: an ack of a
-// session that is over, for more than the follower has in the one that is open,
+// session that is over, for more than the follower has now,
 // or a proposal that fits the partition, but not its member, who has registered
 // anew and may join again. Chance alone would take long to try what these do.
 func (w *world) worst(m *message) bool {
@@ -129,8 +129,8 @@ func (w *world) worst(m *message) bool {
 		if r == nil || r.lead == nil {
 			return false
 		}
-		l := &r.lead.links[m.from-1]
-		return l.Open() && l.Session() != m.session && r.lead.told[m.from-1] < m.durable && m.durable <= r.end()
+		l, f := &r.lead.links[m.from-1], w.peer(m.from).replica(m.tp)
+		return l.Open() && l.Session() != m.session && f != nil && f.end() < m.durable && m.durable <= r.end()
 	case m.kind == msgProposal && len(m.proposal.Add) > 0:
 		_, p, ok := w.newest().Partition(m.tp)
 		return ok && p.LeaderEpoch == m.proposal.Epoch && p.PartitionEpoch == m.proposal.PartitionEpoch &&
@@ -143,18 +143,23 @@ func (w *world) worst(m *message) bool {
 	}
 }
 
-// joiner is a broker whose join is proposed to the controller, in a message that
-// comes late: it is the worst one to crash.
-func (w *world) joiner() *broker {
+// victim is the worst broker to crash: one whose join is proposed to the
+// controller, which is rare, or else whose ack is on its way to a leader, in a
+// message that comes late.
+func (w *world) victim() (worst *broker) {
 	for _, m := range w.late {
-		if m.kind != msgProposal || len(m.proposal.Add) == 0 {
-			continue
-		}
-		if _, p, ok := w.newest().Partition(m.tp); ok && p.PartitionEpoch == m.proposal.PartitionEpoch {
-			return w.peer(m.proposal.Add[0])
+		switch {
+		case m.kind == msgProposal && len(m.proposal.Add) > 0:
+			if _, p, ok := w.newest().Partition(m.tp); ok && p.PartitionEpoch == m.proposal.PartitionEpoch {
+				return w.peer(m.proposal.Add[0])
+			}
+		case m.kind == msgAck && m.durable > 0:
+			if r := w.peer(m.to).replica(m.tp); r != nil && r.lead != nil && m.durable <= r.end() {
+				worst = w.peer(m.from)
+			}
 		}
 	}
-	return nil
+	return worst
 }
 
 func (w *world) receive(m *message) {

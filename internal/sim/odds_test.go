@@ -39,7 +39,7 @@ const (
 var usual = [opCount]int{
 	opProduce: 90, opSync: 150, opConnect: 60, opPush: 130, opDeliver: 280, opLearn: 80, opTick: 70,
 	opRepair: 70, opFetch: 12, opDecide: 10, opMend: 20,
-	opLose: 6, opClose: 6, opFence: 8, opCrash: 12, opDrain: 1, opElect: 40, opRecreate: 1, opCut: 4, opTerm: 2, opRetire: 1,
+	opLose: 6, opClose: 6, opFence: 8, opCrash: 12, opDrain: 1, opElect: 40, opRecreate: 1, opCut: 4, opTerm: 2, opRetire: 2,
 }
 
 // odds are those of one schedule. Every schedule has its own: what is rare in
@@ -138,7 +138,7 @@ func drawOdds(r *rand.Rand) odds {
 		o.slow, o.lag = [brokerCount]int{}, [brokerCount]int{}
 	case rejoining:
 		o.lateKinds = [2]kind{msgProposal, msgAck}
-		o.damage = 0 // but of who is about to join
+		o.damage = 0 // but of those that it is worst for
 	}
 	return o
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -80,15 +81,45 @@ func (b *broker) beat() {
 	}
 	if b.syncing {
 		beat.OldestFsyncAge = w.now.Sub(b.syncAt)
+		beat.WantFence = beat.OldestFsyncAge > hungDisk
 	}
+	beat.NoLeaderStream, beat.NoFollowerStream = b.silent()
 	for _, r := range b.replicas {
 		if r.broken {
-			beat.FailedReplicas = append(beat.FailedReplicas, r.tp)
+			beat.FailedReplicas, beat.FailedIn = append(beat.FailedReplicas, r.tp), append(beat.FailedIn, r.maxSeen)
 		}
 	}
 	if w.office.Heard(w.now, b.conn, beat, w.newest()) == nil {
 		b.controllerAt = w.now
 	}
+}
+
+// As package server has it: from when on a disk is given up, and from when on a
+// heartbeat tells of a broker that is not heard from.
+const (
+	hungDisk    = 10 * time.Second
+	silentAfter = time.Second
+)
+
+// silent lists the leaders and followers of which nothing arrives.
+func (b *broker) silent() (leaders, followers []controller.Silence) {
+	for _, other := range b.w.brokers {
+		since := b.heard[other.id-1]
+		if since.Before(b.startedAt) {
+			since = b.startedAt
+		}
+		silence := controller.Silence{Broker: other.id, For: b.w.now.Sub(since)}
+		if other == b || silence.For < silentAfter {
+			continue
+		}
+		if b.leads() {
+			followers = append(followers, silence)
+		}
+		if slices.ContainsFunc(b.replicas, func(r *replica) bool { return r.part != nil && r.part.Leader == other.id }) {
+			leaders = append(leaders, silence)
+		}
+	}
+	return leaders, followers
 }
 
 // lease is how long a leader goes on that hears from nobody.

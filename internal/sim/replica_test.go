@@ -41,7 +41,9 @@ type replica struct {
 	round      round
 	follow     follow
 	lead       *lead
-	broken     bool // out of service until the next start, and lost then
+	broken     bool // out of service, and lost
+	marked     bool // was lost, and a start that comes now takes it for lost again
+	renewedAt  time.Time
 }
 
 // round is what a sync round will have synced.

@@ -48,6 +48,9 @@ type world struct {
 	producers  int64
 	damaged    bool // the one disk that may lose what it synced has done so
 	calm       bool // everything works: the schedule is over
+	// starved is a broker that lost its disk at the worst time: data comes to it
+	// much later than all else.
+	starved cluster.BrokerID
 
 	failure error
 	tracing bool
@@ -219,19 +222,23 @@ func (w *world) step() {
 	case opFence:
 		w.fence(b.id)
 	case opCrash:
-		joiner := w.joiner()
-		if joiner != nil && w.r.IntN(2) == 0 {
-			b = joiner
+		victim := w.victim()
+		if victim != nil && w.r.IntN(2) == 0 {
+			b = victim
 		}
 		if b.up {
 			b.crash()
-			if b == joiner && !w.damaged {
+			if b == victim && !w.damaged {
 				b.damage()
+				w.starved = b.id
 			}
 		}
 	case opDrain:
 		w.apply(cluster.DrainBroker{ID: b.id, Epoch: w.registration(b.id).Epoch})
 	case opElect:
+		if w.r.IntN(2) == 0 {
+			b = w.shortest(b)
+		}
 		w.elect(b.id)
 	case opRecreate:
 		w.recreateTopic()
