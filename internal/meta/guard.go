@@ -77,20 +77,60 @@ func (g *guardedStore) watched(what string, write func() error) error {
 }
 
 // late calls fn after d unless the returned function is called before. That one
-// waits for fn, and reports whether it was called.
+// waits for fn, and reports whether it was called. Time in which the process did
+// not run, as it was frozen, does not count: the disk may well have been done.
 func (g *guardedStore) late(d time.Duration, fn func()) (stop func() bool) {
-	done := make(chan struct{})
-	timer := time.AfterFunc(d, func() {
-		defer close(done)
-		fn()
-	})
-	return func() bool {
-		if timer.Stop() {
-			return false
-		}
-		<-done
-		return true
+	l := &lateness{fn: fn, every: d / lateSteps, left: lateSteps, called: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(l.every, l.step)
+	return l.stop
+}
+
+// lateSteps is how many steps a time is counted in. A freeze costs one of them.
+const lateSteps = 10
+
+// lateness counts down to a call, in running time.
+type lateness struct {
+	fn     func()
+	every  time.Duration
+	called chan struct{} // closed when fn has returned
+
+	mu      sync.Mutex
+	timer   *time.Timer // guarded by mu
+	left    int         // guarded by mu; steps before fn is called
+	stopped bool        // guarded by mu
+}
+
+func (l *lateness) step() {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return
 	}
+	l.left--
+	due := l.left == 0
+	if !due {
+		l.timer.Reset(l.every)
+	}
+	l.mu.Unlock()
+	if due {
+		defer close(l.called)
+		l.fn()
+	}
+}
+
+// stop ends the count, and reports whether it had come to its end.
+func (l *lateness) stop() bool {
+	l.mu.Lock()
+	l.stopped = true
+	l.timer.Stop()
+	over := l.left == 0
+	l.mu.Unlock()
+	if over {
+		<-l.called
+	}
+	return over
 }
 
 // GetLog reads an entry. One that turns out to be damaged ends the process:

@@ -82,3 +82,16 @@ func TestGuardReports(t *testing.T) {
 		}
 	}
 }
+
+// TestGuardCountsRunningTime: a process that was frozen for a minute finds one
+// timer overdue, not the whole time gone.
+func TestGuardCountsRunningTime(t *testing.T) {
+	t.Parallel()
+	called := false
+	l := &lateness{fn: func() { called = true }, every: time.Hour, left: lateSteps, called: make(chan struct{})}
+	l.timer = time.AfterFunc(l.every, l.step)
+	l.step() // the one that was overdue
+	if l.stop() || called {
+		t.Error("a freeze counts as the disk's time")
+	}
+}
