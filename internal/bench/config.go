@@ -180,6 +180,10 @@ type Config struct {
 	// SkipTraces leaves out saying where the time goes.
 	SkipTraces bool
 
+	// latenessFloor is for tests that are not about the generator, on machines
+	// that may be busy: it need not be more punctual than that.
+	latenessFloor time.Duration
+
 	// TraceAddrs are HOST:PORT of brokers' HTTP listeners by broker id, for those
 	// that cannot be reached where the broker says.
 	TraceAddrs map[int32]string

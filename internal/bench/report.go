@@ -179,18 +179,19 @@ func (l *lane) report(c Config) (arm ArmReport, invalid string) {
 	if l.answered > 0 {
 		arm.AchievedPerSecond = round(float64(r.acked) / l.answered.Seconds())
 	}
-	invalid = l.tooLate(r)
+	invalid = l.tooLate(r, max(latenessFloor, c.latenessFloor))
 	arm.Valid = invalid == ""
 	return arm, invalid
 }
 
-// tooLate is called with the recorder's lock held.
-func (l *lane) tooLate(r *recorder) string {
+// tooLate is called with the recorder's lock held. So late, no generator is too
+// late.
+func (l *lane) tooLate(r *recorder, floor time.Duration) string {
 	late, ok := r.lateness.quantile(0.99)
 	if !ok {
 		late = time.Duration(r.lateness.hdr.Max()) // too few to tell: the worst
 	}
-	limit := latenessFloor
+	limit := floor
 	if p99, ok := r.response.quantile(0.99); ok {
 		limit = max(limit, time.Duration(float64(p99)*latenessShare))
 	}

@@ -84,6 +84,7 @@ func short(target Target) Config {
 	target.Partitions = 1
 	return Config{
 		Target: target, Arms: []Arm{AcksAll}, Rate: 20, Duration: 300 * time.Millisecond, Warmup: -1, SkipTraces: true,
+		latenessFloor: time.Second,
 	}
 }
 
