@@ -31,9 +31,9 @@ type waitingOpen struct {
 	until time.Time
 }
 
-// open takes an Open in place of an older one that waits.
+// open takes an Open in place of an older one of that leader that waits.
 func (b *broker) open(m *message) {
-	b.waiting = slices.DeleteFunc(b.waiting, func(x waitingOpen) bool { return x.m.tp == m.tp })
+	b.waiting = slices.DeleteFunc(b.waiting, func(x waitingOpen) bool { return x.m.tp == m.tp && x.m.from == m.from })
 	if !b.tryOpen(m) {
 		b.waiting = append(b.waiting, waitingOpen{m, b.w.now.Add(parkFor)})
 	}

@@ -30,7 +30,7 @@ func (w *world) heal() {
 	w.cut = [brokerCount + 1][brokerCount + 1]bool{}
 	for _, b := range w.brokers {
 		for _, f := range w.brokers {
-			b.closeLink(f) // a connection that lost something is over
+			b.redial(f) // a connection that lost something is over
 		}
 		b.slowStart = w.r.IntN(3 * shortRounds / 4)
 	}
@@ -60,7 +60,7 @@ func (w *world) healRound(round int) {
 		if !b.up {
 			b.start()
 			for _, other := range w.brokers {
-				other.closeLink(b) // it was refused
+				other.redial(b) // it was refused
 			}
 		} else if w.registration(b.id).Incarnation == b.uuid() || round >= b.slowStart {
 			w.repair(b)
@@ -127,6 +127,16 @@ func (c *client) resend(q request) {
 	}
 	if r := c.w.peer(p.Leader).replica(c.tp); r != nil && c.w.peer(p.Leader).up {
 		c.answered(q, r.produce(q))
+	}
+}
+
+// redial opens all sessions on a new connection: none of them waits for the time
+// that it was to wait on the old one.
+func (b *broker) redial(f *broker) {
+	for _, r := range b.replicas {
+		if b.up && b != f && r.lead != nil {
+			r.openSession(f)
+		}
 	}
 }
 
