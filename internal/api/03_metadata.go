@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -149,19 +148,10 @@ func (t *Table) topicMetadata(img *cluster.Image, topic *cluster.Topic) kmsg.Met
 		answer.Partitions[i] = kmsg.MetadataResponseTopicPartition{
 			ErrorCode: int16(codeOf(leaderError(topic, int32(i), leader.leader))),
 			Partition: int32(i), Leader: int32(leader.leader), LeaderEpoch: int32(leader.epoch),
-			Replicas: ids(p.Replicas), ISR: ids(inSync(p, leader.leader)), OfflineReplicas: offline(img, p),
+			Replicas: ids(p.Replicas), ISR: ids(p.ISR), OfflineReplicas: offline(img, p),
 		}
 	}
 	return answer
-}
-
-// inSync is the in-sync set that goes with a leader. One that the image does not
-// name yet is in sync all the same: only such replicas are elected.
-func inSync(p *cluster.Partition, leader cluster.BrokerID) []cluster.BrokerID {
-	if leader == cluster.NoBroker || p.InISR(leader) {
-		return p.ISR
-	}
-	return append(slices.Clone(p.ISR), leader)
 }
 
 // leaderOf is where to send a client. The image decides, except where it names
@@ -178,13 +168,10 @@ func (t *Table) leaderOf(img *cluster.Image, tp cluster.TopicPartition, p *clust
 	if !ok {
 		return of
 	}
-	leader, epoch := replica.Leader()
-	switch _, known := img.Broker(leader); {
-	case epoch < of.epoch: // the image is ahead of the replica, for a moment
-	case leader == cluster.NoBroker || !known:
+	// A successor of which only its session tells is not named: when the session
+	// ends, this broker would go back to an older epoch.
+	if leader, epoch := replica.Leader(); epoch >= of.epoch && leader != t.o.Self {
 		of.leader = cluster.NoBroker
-	default:
-		of = hint{leader: leader, epoch: epoch}
 	}
 	return of
 }
