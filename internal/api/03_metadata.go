@@ -144,7 +144,7 @@ func (t *Table) topicMetadata(img *cluster.Image, topic *cluster.Topic) kmsg.Met
 	answer.Topic, answer.TopicID, answer.IsInternal = &topic.Name, topic.ID, internal(topic.Name)
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(topic.Partitions))
 	for i, p := range topic.Partitions {
-		leader := t.leaderOf(img, topic.TopicPartition(i), p)
+		leader := t.leaderOf(topic.TopicPartition(i), p)
 		answer.Partitions[i] = kmsg.MetadataResponseTopicPartition{
 			ErrorCode: int16(codeOf(leaderError(topic, int32(i), leader.leader))),
 			Partition: int32(i), Leader: int32(leader.leader), LeaderEpoch: int32(leader.epoch),
@@ -159,7 +159,7 @@ func (t *Table) topicMetadata(img *cluster.Image, topic *cluster.Topic) kmsg.Met
 // from its successor before the metadata log told it. Nothing is said against
 // other leaders, however long no controller was heard from: without a quorum of
 // the metadata log those that reach their followers go on.
-func (t *Table) leaderOf(img *cluster.Image, tp cluster.TopicPartition, p *cluster.Partition) hint {
+func (t *Table) leaderOf(tp cluster.TopicPartition, p *cluster.Partition) hint {
 	of := hint{leader: p.Leader, epoch: p.LeaderEpoch}
 	if p.Leader != t.o.Self {
 		return of
