@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // States of a partition, worst last.
@@ -155,7 +157,7 @@ func (c *Client) ISR(ctx context.Context, q ISRQuery) (ISRReport, error) {
 
 // askLeaders looks up the leaders and asks them, again while any has moved.
 func (c *Client) askLeaders(ctx context.Context, q ISRQuery) (ISRReport, []selected, *leaderViews, error) {
-	pause := waitFirst
+	again := waitFirst
 	for attempt := 1; ; attempt++ {
 		md, err := c.metadata(ctx)
 		if err != nil {
@@ -168,10 +170,10 @@ func (c *Client) askLeaders(ctx context.Context, q ISRQuery) (ISRReport, []selec
 			report.Problems = append(report.Problems, views.movedProblems()...)
 			return report, chosen, views, nil
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return ISRReport{}, nil, nil, err
+		if !pause.For(ctx, again) {
+			return ISRReport{}, nil, nil, ctx.Err()
 		}
-		pause *= 3
+		again *= 3
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // Metadata is asked again after waitFirst, then twice as long each time up to
@@ -122,25 +124,13 @@ func readiness(t kadm.TopicDetail) Readiness {
 
 // poll calls done until it says so, fails, or ctx ends.
 func poll(ctx context.Context, done func() (bool, error)) error {
-	for pause := waitFirst; ; pause = min(2*pause, waitMost) {
+	for again := waitFirst; ; again = min(2*again, waitMost) {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		if !pause.For(ctx, again) {
+			return ctx.Err()
 		}
-	}
-}
-
-// sleep waits for d, or for ctx to end.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

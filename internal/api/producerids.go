@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 const (
@@ -105,12 +107,8 @@ func (p *producerIDs) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for pause := firstRefillPause; !p.refill(ctx); pause = min(2*pause, maxRefillPause) {
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+		for again := firstRefillPause; !p.refill(ctx); again = min(2*again, maxRefillPause) {
+			if !pause.For(ctx, again) {
 				return nil
 			}
 		}

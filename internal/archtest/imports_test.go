@@ -13,7 +13,7 @@ import (
 // diagram in docs/architecture.md draws them. "cli/..." is cli and everything
 // below it.
 var layers = []string{
-	"cluster record status trace vfs",
+	"cluster pause record status trace vfs",
 	"admin bench isr peer producer segment wal wire",
 	"bench/compare bench/page meta partition",
 	"replication",
@@ -27,31 +27,32 @@ var layers = []string{
 // an arrow means editing this table and docs/architecture.md in one commit.
 var mayImport = map[string]string{
 	"cluster": "",
+	"pause":   "",
 	"record":  "",
 	"status":  "",
 	"trace":   "",
 	"vfs":     "",
 
-	"admin":    "status",
-	"bench":    "status trace",
+	"admin":    "pause status",
+	"bench":    "pause status trace",
 	"isr":      "cluster",
-	"peer":     "cluster",
+	"peer":     "cluster pause",
 	"producer": "record",
 	"segment":  "cluster record vfs",
 	"wal":      "cluster vfs",
-	"wire":     "",
+	"wire":     "pause",
 
 	"bench/compare": "bench",
 	"bench/page":    "bench",
-	"meta":          "cluster peer vfs",
-	"partition":     "cluster isr producer record segment trace vfs wal",
+	"meta":          "cluster pause peer vfs",
+	"partition":     "cluster isr pause producer record segment trace vfs wal",
 
-	"replication": "cluster partition peer status trace",
+	"replication": "cluster partition pause peer status trace",
 
-	"api":        "cluster partition producer record status trace wire",
-	"controller": "cluster meta peer",
+	"api":        "cluster partition pause producer record status trace wire",
+	"controller": "cluster meta pause peer",
 
-	"server": "api cluster controller isr meta partition peer replication status trace vfs wal wire",
+	"server": "api cluster controller isr meta partition pause peer replication status trace vfs wal wire",
 
 	"devcluster": "",
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // closedLoopRate is what a closed loop is taken to offer, which nobody knows.
@@ -76,9 +78,7 @@ func (x *explainer) during(ctx context.Context, l *lane, block func()) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceTimeout)
 	defer cancel()
 	if x.joiners[l].traced {
-		settle := time.NewTimer(traceSettle)
-		defer settle.Stop()
-		<-settle.C
+		pause.For(ctx, traceSettle) // what is there by then is looked at
 	}
 	x.look(ctx, l, time.Now())
 }

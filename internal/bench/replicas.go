@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // ReplicaCheck compares every replica with its leader, read from the brokers
@@ -132,12 +134,7 @@ func (r replicaReader) digest(ctx context.Context, broker int32) (digest, error)
 		case time.Since(last) > replicaIdle:
 			return d, fmt.Errorf("at offset %d of %d: the broker returns nothing more", next, r.end)
 		}
-		pause := time.NewTimer(pollInterval)
-		select {
-		case <-ctx.Done():
-		case <-pause.C:
-		}
-		pause.Stop()
+		pause.For(ctx, pollInterval) // the next round sees the end of ctx
 	}
 	d.sum = hash.Sum64()
 	return d, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/meta"
+	"github.com/chronik-project/chronik/internal/pause"
 	"github.com/chronik-project/chronik/internal/peer"
 )
 
@@ -182,7 +183,7 @@ func (c *Client) answered(ctx context.Context, req request, from *pool) (resp re
 				return resp, repeated, nil
 			}
 		}
-		if !pause(ctx, retryPause) {
+		if !pause.For(ctx, retryPause) {
 			cause := ErrUnreachable
 			if repeated {
 				cause = ErrOutcomeUnknown

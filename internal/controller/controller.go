@@ -11,6 +11,7 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/meta"
+	"github.com/chronik-project/chronik/internal/pause"
 	"github.com/chronik-project/chronik/internal/peer"
 )
 
@@ -101,7 +102,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 		if err := c.serveTerm(ctx, lead.Term); err != nil {
 			c.o.Logger.Warn("cannot act as controller yet", slog.String("error", err.Error()))
-			pause(ctx, retryPause)
+			pause.For(ctx, retryPause) // the loop sees the end of ctx
 		}
 	}
 	return nil
@@ -173,16 +174,4 @@ func (c *Controller) initCluster(ctx context.Context) error {
 		return fmt.Errorf("choose a cluster id: %w", err)
 	}
 	return nil
-}
-
-// pause waits for d and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/pause"
 	"github.com/chronik-project/chronik/internal/peer"
 	"github.com/chronik-project/chronik/internal/vfs"
 )
@@ -169,7 +170,7 @@ func (r *Raft) clusterExists(ctx context.Context) (outset, error) {
 			explain = time.Now().Add(explainEvery)
 			r.explain(answers)
 		}
-		if !sleep(ctx, probePause) {
+		if !pause.For(ctx, probePause) {
 			return outset{}, ctx.Err()
 		}
 	}
@@ -247,21 +248,9 @@ func catchUp(ctx context.Context, m *raft.Raft, logs raft.LogStore) bool {
 		if commit > 0 && logs.GetLog(commit, &last) == nil && last.Term == m.CurrentTerm() {
 			return true
 		}
-		if !sleep(ctx, catchUpPause) {
+		if !pause.For(ctx, catchUpPause) {
 			return false
 		}
-	}
-}
-
-// sleep reports false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

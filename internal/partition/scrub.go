@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chronik-project/chronik/internal/pause"
 	"github.com/chronik-project/chronik/internal/segment"
 )
 
@@ -72,7 +73,7 @@ func (t *Table) RunScrub(ctx context.Context) error {
 		t.scrubbed.passes.Add(1)
 		t.scrubbed.lastPass.Store(t.o.Now().UnixMilli())
 		for left := time.Second; left > 0; left = scrubInterval - t.o.Now().Sub(began) {
-			if !pause(ctx, min(left, sparedInterval)) {
+			if !pause.For(ctx, min(left, sparedInterval)) {
 				return ctx.Err()
 			}
 			dispensable := slices.DeleteFunc(slices.Clone(spared), (*Replica).irreplaceable)
@@ -145,22 +146,10 @@ type pacer struct {
 func (p *pacer) pace(n int64) error {
 	took := p.now().Sub(p.since) // reading and checking what was allowed last
 	due := time.Duration(float64(n) / float64(p.rate) * float64(time.Second))
-	if !pause(p.ctx, max(due, min(scrubRest*took, scrubRestMax))) {
+	if !pause.For(p.ctx, max(due, min(scrubRest*took, scrubRestMax))) {
 		return p.ctx.Err()
 	}
 	p.since = p.now()
 	p.bytes.Add(n)
 	return nil
-}
-
-// pause waits; false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

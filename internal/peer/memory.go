@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // MemNetwork is a network in memory for tests: hosts that listen and dial by
@@ -175,8 +177,10 @@ func (h memHost) DialContext(ctx context.Context, addr string) (net.Conn, error)
 // cross waits until one segment has passed the link.
 func (n *MemNetwork) cross(ctx context.Context, from, to string) error {
 	latency, open := n.state(from, to)
-	if latency > 0 && !wait(ctx, latency) {
-		return ctx.Err()
+	if latency > 0 {
+		if !pause.For(ctx, latency) {
+			return ctx.Err()
+		}
 	}
 	select {
 	case <-open:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // Options configures a [Mux].
@@ -131,7 +132,7 @@ func (m *Mux) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func (m *Mux) accept(ctx context.Context, l net.Listener, serving *sync.WaitGroup) error {
-	var pause time.Duration
+	var again time.Duration
 	for {
 		conn, err := l.Accept()
 		switch {
@@ -144,27 +145,15 @@ func (m *Mux) accept(ctx context.Context, l net.Listener, serving *sync.WaitGrou
 			return fmt.Errorf("accept peers on %s: %w", l.Addr(), err)
 		case err != nil:
 			// Out of file descriptors, say: keep what is connected and try again.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			m.o.Logger.Warn("cannot accept a peer", slog.String("error", err.Error()), slog.Duration("pause", pause))
-			if !wait(ctx, pause) {
+			again = min(max(2*again, 5*time.Millisecond), time.Second)
+			m.o.Logger.Warn("cannot accept a peer", slog.String("error", err.Error()), slog.Duration("pause", again))
+			if !pause.For(ctx, again) {
 				return nil
 			}
 			continue
 		}
-		pause = 0
+		again = 0
 		serving.Go(func() { m.serveConn(ctx, conn) })
-	}
-}
-
-// wait reports false if ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/chronik-project/chronik/internal/pause"
 	"github.com/chronik-project/chronik/internal/status"
 )
 
@@ -201,12 +202,8 @@ func (p *pace) wait(ctx context.Context, n int, now time.Time) error {
 	if d == 0 {
 		return nil
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if !pause.For(ctx, d) {
 		return ctx.Err()
 	}
+	return nil
 }

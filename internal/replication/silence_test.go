@@ -57,9 +57,9 @@ func TestSilence(t *testing.T) {
 				c.publish()
 				c.running[1].produce(0, 1, 100)
 				c.committed(time.Second, 0, 1, 1, 2, 3)
-				pause(5 * time.Second)
+				idle(5 * time.Second)
 				tt.cut(c)
-				pause(3600 * time.Millisecond) // before the leader gives the connection up
+				idle(3600 * time.Millisecond) // before the leader gives the connection up
 				for i, want := range tt.want {
 					b := c.running[cluster.BrokerID(i+1)]
 					if b == nil {
@@ -84,7 +84,7 @@ func TestSilenceFitsAHeartbeat(t *testing.T) {
 		c.topic(10_000, 1, 2, 3)
 		c.start(2)
 		c.publish()
-		pause(10 * time.Second)
+		idle(10 * time.Second)
 		if got := c.running[2].silent(time.Second); got != "[1]|[]" {
 			t.Errorf("does not hear %s, want the leader, once", got)
 		}
@@ -92,7 +92,7 @@ func TestSilenceFitsAHeartbeat(t *testing.T) {
 }
 
 // pause lets virtual time pass.
-func pause(d time.Duration) {
+func idle(d time.Duration) {
 	timer := time.NewTimer(d)
 	<-timer.C
 	synctest.Wait()

@@ -10,6 +10,8 @@ import (
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/controller"
+	"github.com/chronik-project/chronik/internal/pause"
+	"github.com/chronik-project/chronik/internal/replication"
 )
 
 // Times of a broker's membership.
@@ -189,7 +191,7 @@ func (m *membership) register(ctx context.Context) error {
 			said = text
 			b.log.Info("waiting for the controller", slog.Any("error", err))
 		}
-		if !pause(ctx, registerRetry) {
+		if !pause.For(ctx, registerRetry) {
 			return ctx.Err()
 		}
 	}
@@ -235,23 +237,15 @@ func (m *membership) health() controller.Heartbeat {
 		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: failed, FailedIn: failedIn, LowSpace: b.table.LowSpace(),
 	}
 	leaders, followers := b.links.Silent(time.Now(), silentAfter)
-	for _, s := range leaders {
-		beat.NoLeaderStream = append(beat.NoLeaderStream, controller.Silence(s))
-	}
-	for _, s := range followers {
-		beat.NoFollowerStream = append(beat.NoFollowerStream, controller.Silence(s))
-	}
+	beat.NoLeaderStream, beat.NoFollowerStream = silences(leaders), silences(followers)
 	return beat
 }
 
-// pause waits for d and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+// silences are those of replication, as a heartbeat carries them.
+func silences(of []replication.Silence) []controller.Silence {
+	var all []controller.Silence
+	for _, s := range of {
+		all = append(all, controller.Silence(s))
 	}
+	return all
 }

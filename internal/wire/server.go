@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // Server accepts connections and serves the Kafka protocol on them.
@@ -50,7 +52,7 @@ const (
 
 func (s *Server) acceptLoop(ctx context.Context, conns *sync.WaitGroup) error {
 	slots := make(chan struct{}, s.opts.MaxConns)
-	pause := firstAcceptPause
+	again := firstAcceptPause
 	for id := uint64(1); ; id++ {
 		nc, err := s.opts.Listener.Accept()
 		switch {
@@ -62,14 +64,14 @@ func (s *Server) acceptLoop(ctx context.Context, conns *sync.WaitGroup) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil:
-			s.opts.Logger.Warn("accept failed", slog.Any("error", err), slog.Duration("pause", pause))
-			if !sleep(ctx, pause) {
+			s.opts.Logger.Warn("accept failed", slog.Any("error", err), slog.Duration("pause", again))
+			if !pause.For(ctx, again) {
 				return nil
 			}
-			pause = min(2*pause, maxAcceptPause)
+			again = min(2*again, maxAcceptPause)
 			continue
 		}
-		pause = firstAcceptPause
+		again = firstAcceptPause
 		select {
 		case slots <- struct{}{}:
 		default:
@@ -98,17 +100,5 @@ func (s *Server) logClosed(nc net.Conn, err error) {
 	default:
 		s.opts.Logger.Warn("connection closed: request refused",
 			slog.String("remote", nc.RemoteAddr().String()), slog.Any("error", err))
-	}
-}
-
-// sleep waits for d and reports whether it could.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
