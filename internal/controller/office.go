@@ -73,11 +73,7 @@ func (o *Office) Probes(now time.Time, img *cluster.Image) []*cluster.Broker {
 
 // Probed says what came of dialing a broker; refused that nobody listens there.
 func (o *Office) Probed(now time.Time, id cluster.BrokerID, refused bool) {
-	v := verdictUnknown
-	if refused {
-		v = verdictRefused
-	}
-	o.sessions.probed(now, id, v)
+	o.sessions.probed(now, id, refused)
 }
 
 // Decide returns what is to be changed now: first who is there, then who leads.

@@ -15,18 +15,6 @@ type connID uint64
 // localConn is the connection of the broker that the controller runs in.
 const localConn = ^connID(0)
 
-// Verdicts of dialing a broker whose connection ended.
-type verdict uint8
-
-const (
-	// verdictUnknown proves nothing: a timeout, an unreachable network.
-	verdictUnknown verdict = iota
-	// verdictOpen means that somebody listens there.
-	verdictOpen
-	// verdictRefused means that the machine is up and nobody listens.
-	verdictRefused
-)
-
 // session is what the controller remembers of a broker between heartbeats.
 type session struct {
 	beat    Heartbeat // the last one
@@ -114,15 +102,15 @@ func (s *sessions) ended(now time.Time, id cluster.BrokerID, conn connID) {
 	}
 }
 
-// probed notes what came of dialing a broker.
-func (s *sessions) probed(now time.Time, id cluster.BrokerID, v verdict) {
+// probed notes what came of dialing a broker whose connection ended: refused that
+// the machine is up and nobody listens. Anything else proves nothing.
+func (s *sessions) probed(now time.Time, id cluster.BrokerID, refused bool) {
 	one := s.of[id]
 	if one == nil || !one.probing {
 		return // it was heard of meanwhile
 	}
 	one.probing = false
 	one.nextProbe = now.Add(s.probePause)
-	refused := v == verdictRefused
 	one.gone = refused && one.refused
 	one.refused = refused
 }

@@ -187,12 +187,12 @@ func step(t *testing.T, s *sessions, img *cluster.Image, now time.Time, event, a
 		s.ended(now, 2, conn)
 		s.ended(now, 9, conn) // nobody
 	case "open":
-		s.probed(now, 2, verdictOpen)
+		s.probed(now, 2, false)
 	case "unknown":
-		s.probed(now, 2, verdictUnknown)
+		s.probed(now, 2, false)
 	case "refused":
-		s.probed(now, 2, verdictRefused)
-		s.probed(now, 9, verdictRefused) // nobody
+		s.probed(now, 2, true)
+		s.probed(now, 9, true) // nobody
 	case "=":
 		var got []string
 		for _, cmd := range s.decide(now, img) {

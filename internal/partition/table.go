@@ -71,6 +71,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// DefaultLease is the default of Options.Lease.
+const DefaultLease = 4 * time.Second
+
 func (o Options) withDefaults() Options {
 	if o.Wake == nil {
 		o.Wake = func(cluster.TopicPartition) {}
@@ -78,7 +81,7 @@ func (o Options) withDefaults() Options {
 	if o.Propose == nil {
 		o.Propose = func([]Proposal) {}
 	}
-	o.Lease = cmp.Or(o.Lease, 4*time.Second)
+	o.Lease = cmp.Or(o.Lease, DefaultLease)
 	o.TailBytes = cmp.Or(o.TailBytes, 64<<20)
 	o.ReserveBytes = cmp.Or(o.ReserveBytes, 2*o.TailBytes)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 128<<20)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/partition"
 )
 
 // Times of the relay.
@@ -13,7 +14,7 @@ const (
 	// relayAfter is how long the controller is not heard from before others are
 	// asked for metadata: the lease of this broker's leaderships, after which
 	// clients wait to be told who leads.
-	relayAfter    = 4 * time.Second
+	relayAfter    = partition.DefaultLease
 	relayInterval = 200 * time.Millisecond
 	relayTimeout  = 500 * time.Millisecond
 )
