@@ -4,21 +4,7 @@
 # a cache outside of the tree. What is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-# debian COMMAND PACKAGE...: install packages unless the command is there.
-debian() {
-  local command=$1
-  shift
-  if command -v "$command" >/dev/null; then
-    return
-  fi
-  echo "installing $*"
-  if [ -z "${updated:-}" ]; then
-    apt-get update -qq
-    updated=yes
-  fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
+. scripts/debian.sh
 
 debian kcat kcat
 debian chromium chromium fonts-dejavu-core

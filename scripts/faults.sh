@@ -4,18 +4,8 @@
 # then.
 set -euo pipefail
 
-# debian COMMAND PACKAGE: install a package unless the command is there.
-debian() {
-  if command -v "$1" >/dev/null; then
-    return
-  fi
-  echo "installing $2"
-  if [ -z "${updated:-}" ]; then
-    apt-get update -qq
-    updated=yes
-  fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
-}
+cd "$(dirname "$0")/.."
+. scripts/debian.sh
 
 # Where users' shells may not look.
 PATH=$PATH:/usr/sbin:/sbin

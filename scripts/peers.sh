@@ -4,15 +4,8 @@
 # it built from the Go module test/peers/nats. What is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/debian.sh
 
-# debian COMMAND PACKAGE: install a package unless the command is there.
-debian() {
-  if ! command -v "$1" >/dev/null; then
-    echo "installing $2"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
-  fi
-}
 debian java openjdk-17-jre-headless
 debian mvn maven
 debian strace strace
