@@ -185,19 +185,22 @@ func exposeUnknownPosition(t testing.TB, binary string) {
 	r.verdict(check.Rules{})
 }
 
-// exposeElection kills a leader while the first replica is there and behind.
+// exposeElection kills a leader while the first replica is there and behind. The
+// controller is the third, so that the first one hears of everything.
 func exposeElection(t testing.TB, binary string) {
-	r := newRig(t, plan{binary: binary, partitions: 1})
-	leader, behind := r.leader(0), r.followers(0)[0]
+	r := newRig(t, plan{binary: binary, partitions: 6})
+	controller := r.controller()
+	partition, leader, followers := r.partitionThat("has the controller last", func(_ int, f []int) bool { return f[1] == controller })
+	behind := followers[0]
 	r.kill(behind)
-	r.awaitAcks(200)
+	r.awaitAcksOn(200, partition)
 	end := r.cut("a broker that is behind cut from the leader", func() func() { return r.net.Cut(leader, behind) })
 	r.start(behind)
 	r.pause(time.Second)
 	r.kill(leader)
 	r.pause(2 * time.Second)
 	end()
-	r.awaitAcks(50)
+	r.awaitAcksOn(50, partition)
 	r.verdict(check.Rules{})
 }
 

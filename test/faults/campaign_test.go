@@ -151,11 +151,22 @@ func (c *campaign) cluster(body func(t *testing.T)) {
 	c.number++
 }
 
+// rounds runs rounds on one cluster until it has had so many, or the campaign has
+// what it wants. Each but the first begins with a new topic.
+func (c *campaign) rounds(r *rig, most int, round func()) {
+	for n := 0; n < most && c.more(); n++ {
+		if n > 0 {
+			r.nextRound()
+		}
+		round()
+	}
+}
+
 // judge ends a round of trials, counts them and what was wrong, and fails the
 // cluster if anything was.
 func (c *campaign) judge(r *rig, n int, rules check.Rules) check.Report {
 	r.Helper()
-	report := r.judge(rules)
+	report := r.finish(rules, campaignPatience)
 	r.Logf("%d trials, %d before: %s", n, c.Trials, report.String())
 	c.tally(&report, n)
 	if len(report.Counts) > 0 {

@@ -27,7 +27,7 @@ func TestGoal12CatchUp(t *testing.T) {
 	worst := 0.0
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, p)
+			r := newRig(t, p)
 			r.pause(before)
 			victim := r.followers(c.rng.Int32N(r.plan.partitions))[0]
 			killed := r.history.Now()

@@ -43,11 +43,8 @@ func TestGoal6Damage(t *testing.T) {
 			for range p.brokers {
 				p.disks = append(p.disks, plainDir(t.TempDir()))
 			}
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster, func() {
 				// Each broker once in a round: who leaves the in-sync set again and
 				// again is let in after a longer wait each time, and a new topic
 				// begins anew with that.
@@ -62,7 +59,7 @@ func TestGoal6Damage(t *testing.T) {
 					left = left[1:]
 				}
 				c.judge(r, done, check.Rules{})
-			}
+			})
 		})
 	}
 	c.finish("start of the broker to full in-sync sets, ms", 0, 0, repairLimit)

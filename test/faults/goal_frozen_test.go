@@ -34,15 +34,12 @@ func TestGoal15FrozenLeader(t *testing.T) {
 	p := plan{brokers: 5, partitions: 10, load: load.Config{Idempotent: 1, Ordered: 1, Unordered: 1, Direct: 1, Rate: 100, Consumers: 2}}
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster, func() {
 				blows := c.freezes(r, c.pick(12))
 				c.judge(r, len(blows), check.Rules{})
 				c.samples = append(c.samples, outages(r.history, blows)...)
-			}
+			})
 		})
 	}
 	c.finish("SIGSTOP of the leader to the next ack, each partition, ms", 0, 0, 0)

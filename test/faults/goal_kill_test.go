@@ -23,11 +23,8 @@ func TestGoal1Kills(t *testing.T) {
 	p := plan{load: load.Config{Idempotent: 3, Rate: 400, ValueBytes: 64, ConsumerLife: 10 * time.Second}}
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster, func() {
 				n := c.pick(25)
 				var blows []blow
 				for range n {
@@ -35,7 +32,7 @@ func TestGoal1Kills(t *testing.T) {
 				}
 				c.judge(r, n, check.Rules{Floor: check.Floor{Before: 30, During: 100 * n, After: 30}})
 				c.samples = append(c.samples, outages(r.history, blows)...)
-			}
+			})
 		})
 	}
 	c.finish("kill to next ack on the partitions led, ms", 0, 0, 0)
@@ -66,11 +63,8 @@ func TestGoal9Failover(t *testing.T) {
 	of := map[bool][]time.Duration{} // by whether the controller was killed with it
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, hundred)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, hundred)
+			c.rounds(r, roundsPerCluster, func() {
 				n := c.pick(6)
 				var blows []blow
 				for range n {
@@ -92,7 +86,7 @@ func TestGoal9Failover(t *testing.T) {
 				for _, b := range blows {
 					of[b.controller] = append(of[b.controller], outages(r.history, []blow{b})...)
 				}
-			}
+			})
 		})
 	}
 	c.More["controllers_killed"] = controllers
@@ -119,11 +113,8 @@ func TestGoal10Shutdown(t *testing.T) {
 	c.More["client_errors"] = 0
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster, func() {
 				n := c.pick(8)
 				var blows []blow
 				for range n {
@@ -137,7 +128,7 @@ func TestGoal10Shutdown(t *testing.T) {
 				report := c.judge(r, n, check.Rules{StallThreshold: 10 * time.Millisecond})
 				c.samples = append(c.samples, gapsAround(&report, blows, 2*time.Second)...)
 				c.count("client_errors", r.clientErrors())
-			}
+			})
 		})
 	}
 	if n := c.More["client_errors"]; n != 0 {

@@ -42,12 +42,9 @@ func TestGoal16Memory(t *testing.T) {
 	c.More["out_of_memory"], c.More["limit_mib"], c.More["budget"] = 0, memoryLimit>>20, memoryBudget
 	for c.more() {
 		c.cluster(func(t *testing.T) {
-			r := startRig(t, p)
+			r := newRig(t, p)
 			b := newBurst(r)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			c.rounds(r, roundsPerCluster, func() {
 				r.pause(calm)
 				before := b.bytes.Load()
 				r.fault(0, "a burst, and slow consumers", func() error { c.watchMemory(r, func() { b.run(length) }); return nil })
@@ -59,7 +56,7 @@ func TestGoal16Memory(t *testing.T) {
 				for _, s := range report.Stalls {
 					c.samples = append(c.samples, s.Longest)
 				}
-			}
+			})
 		})
 	}
 	if n := c.More["out_of_memory"]; n != 0 {

@@ -127,11 +127,8 @@ func TestGoal5Partitions(t *testing.T) {
 	for c.more() {
 		c.cluster(func(t *testing.T) {
 			var left []shape
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster, func() {
 				n := c.pick(12)
 				var names []string
 				for range n {
@@ -145,7 +142,7 @@ func TestGoal5Partitions(t *testing.T) {
 				}
 				report := c.judge(r, n, check.Rules{StallThreshold: 100 * time.Millisecond})
 				c.countShapes(&report, names)
-			}
+			})
 		})
 	}
 	c.finish("longest stall of each partition and round, ms", 0, 0, 0)

@@ -23,11 +23,8 @@ func TestGoal2PowerCuts(t *testing.T) {
 	for c.more() {
 		c.cluster(func(t *testing.T) {
 			p, disks, kind := c.volatile(t, c.seed()%2 == 0) // in turn
-			r := startRig(t, p)
-			for round := 0; round < roundsPerCluster/2 && c.more(); round++ {
-				if round > 0 {
-					r.nextRound()
-				}
+			r := newRig(t, p)
+			c.rounds(r, roundsPerCluster/2, func() {
 				n := c.pick(10)
 				if !*long {
 					n = 1
@@ -48,7 +45,7 @@ func TestGoal2PowerCuts(t *testing.T) {
 				if !*long {
 					return
 				}
-			}
+			})
 		})
 	}
 	c.finish("power cut to the next ack, each partition, down time and start of all three in it, ms", 0, 0, 0)

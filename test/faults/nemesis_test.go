@@ -213,7 +213,7 @@ func newNemesis(t testing.TB, rng *rand.Rand, p plan, on string) *nemesis {
 	default:
 		t.Fatalf("disks %q: want ext4 or posix", on)
 	}
-	n.rig = startRig(t, p)
+	n.rig = newRig(t, p)
 	return n
 }
 

@@ -144,23 +144,7 @@ func (r *rig) powerCut(disks []*disk.Faulty, victims ...int) {
 	for i, d := range disks {
 		volatile[i] = d
 	}
-	r.cutPower(volatile, victims...)
-}
-
-func (r *rig) cutPower(disks []disk.Volatile, victims ...int) {
-	r.Helper()
-	r.fault(0, "power cut", func() (err error) {
-		for _, id := range victims {
-			err = errors.Join(err, disks[id-1].PowerCut())
-		}
-		for _, id := range victims {
-			err = errors.Join(err, r.end(id))
-		}
-		for _, id := range victims {
-			err = errors.Join(err, disks[id-1].Remount())
-		}
-		return err
-	})
+	r.lightsOut(volatile, victims...)
 }
 
 // end kills a broker, also one that has just ended by itself: its disk is gone.

@@ -3,11 +3,11 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -21,6 +21,7 @@ import (
 	"github.com/chronik-project/chronik/test/faults/history"
 	"github.com/chronik-project/chronik/test/faults/host"
 	"github.com/chronik-project/chronik/test/faults/load"
+	"github.com/chronik-project/chronik/test/harness"
 )
 
 // topic is the one that loads are on, unless a plan names another.
@@ -87,6 +88,13 @@ func newRig(t testing.TB, p plan) *rig {
 	}
 	t.Cleanup(client.Close)
 	r.client, r.admin = client, kadm.NewClient(client)
+	// Before the brokers are killed and their directories removed.
+	t.Cleanup(func() {
+		if _, watched := t.(*witness); t.Failed() && !watched {
+			r.timeline()
+			t.Logf("history and logs are in %s", r.preserve())
+		}
+	})
 	r.createTopic()
 	r.startLoad()
 	r.awaitAcks(50)
@@ -158,41 +166,16 @@ func (r *rig) config() load.Config {
 }
 
 // within bounds one step.
-func (r *rig) within(d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(r.Context(), d)
-	r.Cleanup(cancel)
-	return ctx
-}
+func (r *rig) within(d time.Duration) context.Context { return harness.Within(r, d) }
 
 // await waits until ready returns nil.
 func (r *rig) await(d time.Duration, what string, ready func(context.Context) error) {
 	r.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	ctx := r.within(d)
-	for {
-		err := ready(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			r.Fatalf("after %s, waiting for %s: %v", d, what, err)
-		case <-tick.C:
-		}
-	}
+	harness.Await(r.within(d), r, what, ready)
 }
 
 // pause lets the load run for a while.
-func (r *rig) pause(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-		r.Fatal(context.Cause(r.Context()))
-	}
-}
+func (r *rig) pause(d time.Duration) { harness.Pause(r, d) }
 
 // awaitAcks waits until every partition has n more acknowledgements, and returns
 // how long that took.
@@ -288,6 +271,25 @@ func (r *rig) ledBy(broker int) []int32 {
 	return all
 }
 
+// partitionThat is a partition of that description: its leader, and its followers
+// in the order of assignment.
+func (r *rig) partitionThat(what string, is func(leader int, followers []int) bool) (partition int32, leader int, followers []int) {
+	r.Helper()
+	for partition, p := range r.detail() {
+		followers = nil
+		for _, id := range p.Replicas {
+			if id != p.Leader {
+				followers = append(followers, int(id))
+			}
+		}
+		if leader = int(p.Leader); leader >= 1 && is(leader, followers) {
+			return partition, leader, followers
+		}
+	}
+	r.Fatalf("no partition %s: %v", what, r.detail())
+	return 0, 0, nil
+}
+
 // controller is the broker that leads the metadata log.
 func (r *rig) controller() int {
 	r.Helper()
@@ -378,10 +380,19 @@ func (r *rig) all() []int {
 	return ids
 }
 
-// finish ends all cuts, starts who does not run, lets the cluster recover and the
-// load end, reads every replica, and returns the verdict. It does not fail the
+// patience is how much a test waits for in the end, and for how long.
+type patience struct {
+	acks                      int64 // on each partition
+	fullISR, finish, recovery time.Duration
+}
+
+// testPatience is for clusters to which one thing has happened.
+var testPatience = patience{acks: 100, fullISR: 30 * time.Second, finish: time.Minute, recovery: 5 * time.Second}
+
+// finish ends all faults, starts who does not run, lets the cluster recover and
+// the load end, reads every replica, and returns the verdict. It does not fail the
 // test for what the verdict says.
-func (r *rig) finish(rules check.Rules) check.Report {
+func (r *rig) finish(rules check.Rules, p patience) check.Report {
 	r.Helper()
 	r.net.Heal()
 	for i, b := range r.brokers.Brokers() {
@@ -392,52 +403,33 @@ func (r *rig) finish(rules check.Rules) check.Report {
 		}
 	}
 	r.fault(0, "all faults are over", func() error { return nil })
-	r.awaitAcks(100)
-	r.awaitISR(30*time.Second, func(isr []int32) bool { return len(isr) == 3 })
-	r.pause(500 * time.Millisecond) // samples that see it
-	err := r.load.Finish(r.within(time.Minute))
+	r.awaitAcks(p.acks)
+	r.awaitISR(p.fullISR, func(isr []int32) bool { return len(isr) == 3 })
+	r.pause(500*time.Millisecond + 2*max(0, r.plan.load.SampleEvery)) // samples that see it
+	err := r.load.Finish(r.within(p.finish))
 	rules.CaughtUp = err == nil
 	if err := errors.Join(err, <-r.loading); err != nil {
 		r.Errorf("the load: %v", err)
 	}
-	final, err := load.ReadReplicas(r.within(time.Minute), r.config())
-	if err != nil {
+	if r.final, err = load.ReadReplicas(r.within(p.finish), r.config()); err != nil {
 		r.Errorf("read the replicas: %v", err)
 	}
-	r.final = final
 	rules.MinISR = r.plan.minISR
-	if rules.MaxRecovery == 0 {
-		rules.MaxRecovery = 5 * time.Second
-	}
-	if rules.MaxFullISR == 0 {
-		rules.MaxFullISR = 30 * time.Second
-	}
-	return check.Check(r.history, final, rules)
+	rules.MaxRecovery = cmp.Or(rules.MaxRecovery, p.recovery)
+	rules.MaxFullISR = cmp.Or(rules.MaxFullISR, p.fullISR)
+	return check.Check(r.history, r.final, rules)
 }
 
 // verdict finishes and fails the test unless the run proves something and every
 // promise was kept.
 func (r *rig) verdict(rules check.Rules) check.Report {
 	r.Helper()
-	report := r.finish(rules)
+	report := r.finish(rules, testPatience)
 	r.Logf("%s", report.String())
 	if !report.OK() {
-		r.Errorf("the history, in %s, breaks promises or proves nothing: %s %v", r.keep(), report.Void, report.Counts)
+		r.Errorf("the history breaks promises or proves nothing: %s %v", report.Void, report.Counts)
 	}
 	return report
-}
-
-// keep writes the history where it outlives the test, to be judged again.
-func (r *rig) keep() string {
-	f, err := os.CreateTemp("", "chronik-history-*.jsonl")
-	if err == nil {
-		err = errors.Join(history.Write(f, r.history, r.final), f.Close())
-	}
-	if err != nil {
-		r.Errorf("keep the history: %v", err)
-		return "no file"
-	}
-	return f.Name()
 }
 
 // stallOf is the longest time without an acknowledgement on some partitions.

@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,30 +12,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/chronik-project/chronik/test/faults/check"
 	"github.com/chronik-project/chronik/test/faults/disk"
 	"github.com/chronik-project/chronik/test/faults/history"
-	"github.com/chronik-project/chronik/test/faults/load"
 )
 
 var preserveIn = flag.String("faults.keep", "/var/tmp", "`directory` for the history and the logs of rounds that failed")
-
-// startRig is newRig for a campaign: it preserves what a failed test leaves.
-func startRig(t testing.TB, p plan) *rig {
-	t.Helper()
-	r := newRig(t, p)
-	// Before the brokers are killed and their directories removed.
-	t.Cleanup(func() {
-		if t.Failed() {
-			r.timeline()
-			t.Logf("history and logs are in %s", r.preserve())
-		}
-	})
-	return r
-}
 
 // nextRound gives the cluster another topic, whose history begins now. The
 // round before has been judged; its topic is deleted.
@@ -59,35 +42,11 @@ func (r *rig) nextRound() {
 // make acks=all stall each time; campaigns make brokers flap.
 const settle = 90 * time.Second
 
-// judge ends all faults of a round, waits until the cluster has recovered, ends
-// the load and returns the verdict.
-func (r *rig) judge(rules check.Rules) check.Report {
-	r.Helper()
-	r.net.Heal()
-	for i, b := range r.brokers.Brokers() {
-		if b.PID == 0 {
-			r.start(b.ID)
-		} else {
-			_ = r.brokers.Resume(i) // one that is not frozen does not mind
-		}
-	}
-	r.fault(0, "all faults are over", func() error { return nil })
-	r.awaitAcks(5)
-	r.awaitISR(settle, func(isr []int32) bool { return len(isr) == 3 })
-	r.pause(500*time.Millisecond + 2*max(0, r.plan.load.SampleEvery)) // samples that see it
-	err := r.load.Finish(r.within(2 * time.Minute))
-	rules.CaughtUp = err == nil
-	if err := errors.Join(err, <-r.loading); err != nil {
-		r.Errorf("the load: %v", err)
-	}
-	if r.final, err = load.ReadReplicas(r.within(2*time.Minute), r.config()); err != nil {
-		r.Errorf("read the replicas: %v", err)
-	}
-	rules.MinISR = r.plan.minISR
-	rules.MaxFullISR = settle
+// campaignPatience is for clusters that have been through a lot.
+var campaignPatience = patience{
+	acks: 5, fullISR: settle, finish: 2 * time.Minute,
 	// Five seconds, and what TCP waits for by itself after a cut of some seconds.
-	rules.MaxRecovery = cmp.Or(rules.MaxRecovery, 15*time.Second)
-	return check.Check(r.history, r.final, rules)
+	recovery: 15 * time.Second,
 }
 
 // preserve writes the history and copies the brokers' logs to where they outlive

@@ -11,7 +11,7 @@ const pollEvery = 20 * time.Millisecond
 
 // Await calls ready until it returns nil, and fails the test with the last
 // error when ctx ends first.
-func Await(ctx context.Context, t *testing.T, what string, ready func(context.Context) error) {
+func Await(ctx context.Context, t testing.TB, what string, ready func(context.Context) error) {
 	t.Helper()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -29,7 +29,7 @@ func Await(ctx context.Context, t *testing.T, what string, ready func(context.Co
 }
 
 // Within bounds one step of a test.
-func Within(t *testing.T, limit time.Duration) context.Context {
+func Within(t testing.TB, limit time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
@@ -37,7 +37,7 @@ func Within(t *testing.T, limit time.Duration) context.Context {
 }
 
 // Pause waits on the real clock, for tests whose subject is the delay.
-func Pause(t *testing.T, d time.Duration) {
+func Pause(t testing.TB, d time.Duration) {
 	t.Helper()
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -41,6 +41,11 @@ func Live(dir string, c Class) ([]Range, error) {
 
 // used finds what is not zeros at the end of a file.
 func used(dir string, c Class) ([]Range, error) {
+	return measure(dir, c, func(_ string, content []byte) int { return len(bytes.TrimRight(content, "\x00")) })
+}
+
+// measure takes each file of a class up to the end that is found in its content.
+func measure(dir string, c Class, endOf func(name string, content []byte) int) ([]Range, error) {
 	files, err := Files(dir, c)
 	if err != nil {
 		return nil, err
@@ -51,7 +56,7 @@ func used(dir string, c Class) ([]Range, error) {
 		if err != nil {
 			return nil, err
 		}
-		if end := len(bytes.TrimRight(content, "\x00")); end > 0 {
+		if end := endOf(name, content); end > 0 {
 			live = append(live, Range{File: name, End: int64(end)})
 		}
 	}
@@ -140,16 +145,7 @@ func liveSegments(dir string) ([]Range, error) {
 	for tp, mark := range cp.Partitions {
 		ends[replicaDir(dir, tp)] = mark.End
 	}
-	files, err := Files(dir, SegmentLog)
-	if err != nil {
-		return nil, err
-	}
-	var live []Range
-	for _, name := range files {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
+	return measure(dir, SegmentLog, func(name string, content []byte) int {
 		rest := content
 		for len(rest) > 0 {
 			b, after, err := record.Next(rest)
@@ -158,11 +154,8 @@ func liveSegments(dir string) ([]Range, error) {
 			}
 			rest = after
 		}
-		if end := len(content) - len(rest); end > 0 {
-			live = append(live, Range{File: name, End: int64(end)})
-		}
-	}
-	return live, nil
+		return len(content) - len(rest)
+	})
 }
 
 func replicaDir(dir string, tp cluster.TopicPartition) string {
