@@ -21,6 +21,7 @@ import (
 const stageVariable = "CHRONIK_FAULTS_STAGE"
 
 const (
+	stageWorld  = "world"  // like the one that go test starts, but of one test of [MainOf]
 	stageInit   = "init"   // process 1 of the namespaces: makes them a world
 	stageTests  = "tests"  // runs the tests
 	stageBroker = "broker" // goes to a host and becomes a broker
@@ -36,7 +37,7 @@ var tools = []string{"ip", "tc", "nft"}
 // Inside, the module cache is all the go command has: there is no network.
 func Main(m *testing.M) int {
 	switch stage := os.Getenv(stageVariable); stage {
-	case "":
+	case "", stageWorld:
 		return outside()
 	case stageInit:
 		return first()
