@@ -47,14 +47,27 @@ func (s *State) keepsUp(r *replica, t time.Duration) bool {
 
 // joinWait is how long the follower must have kept up before it is waited for:
 // nothing at first, then twice as long with every further departure and every
-// time that it was waited for in vain.
+// time that it was waited for in vain. One that commits could go on with is not
+// made to wait: the wait spares producers a stall, and they are in one.
 func (s *State) joinWait(r *replica, t time.Duration) time.Duration {
 	n := max(0, r.leaves.within(s.o.FlapWindow, t)-1) + r.join.failures
-	if n == 0 {
+	if n == 0 || s.short(t) {
 		return 0
 	}
 	const maxShift = 16 // beyond any sensible RejoinWaitMax, far below overflow
 	return min(time.Second<<min(n, maxShift), s.o.RejoinWaitMax)
+}
+
+// short reports whether nothing can be committed without another member: those
+// that would stay are fewer than min.insync.replicas.
+func (s *State) short(t time.Duration) bool {
+	staying := 0
+	for i := range s.replicas {
+		if r := &s.replicas[i]; r.inISR && (i == s.self || s.judge(r, t) == stays) {
+			staying++
+		}
+	}
+	return staying < s.minISR
 }
 
 // joined notes that the follower is a member now.
