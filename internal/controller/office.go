@@ -16,7 +16,7 @@ type Office struct {
 }
 
 // NewOffice takes office: every registered broker has as long as if it had just
-// been heard of.
+// been heard of, or what others who miss it leave of that.
 func NewOffice(o Options, now time.Time, img *cluster.Image) *Office {
 	o = o.withDefaults()
 	return &Office{

@@ -45,8 +45,8 @@ type sessions struct {
 }
 
 // newSessions starts a term: every registered broker has as long as if it had
-// just been heard of, but is probed at once, because the dead ones may have
-// been dead for a while (K35).
+// just been heard of, unless others miss it. It is probed at once, because the
+// dead ones may have been dead for a while (K35).
 func newSessions(self cluster.BrokerID, timeout, probePause time.Duration, now time.Time, img *cluster.Image) *sessions {
 	s := &sessions{self: self, timeout: timeout, probePause: probePause, startedAt: now, of: map[cluster.BrokerID]*session{}}
 	for _, b := range img.Brokers() {
@@ -171,7 +171,7 @@ func (s *sessions) decide(now time.Time, img *cluster.Image) []cluster.Command {
 			s.registered(now, b.ID)
 			continue
 		}
-		if reason := s.whyFence(now, b, one); reason != "" && !b.Fenced {
+		if reason := s.whyFence(now, b, one, img); reason != "" && !b.Fenced {
 			cmds = append(cmds, cluster.FenceBroker{ID: b.ID, Epoch: b.Epoch, Reason: reason})
 			continue
 		} else if reason == "" && b.Fenced && !b.Draining && one.conn != 0 && one.caughtUp(b) {
@@ -193,12 +193,16 @@ func (one *session) caughtUp(b *cluster.Broker) bool {
 }
 
 // whyFence is empty for a broker that may stay.
-func (s *sessions) whyFence(now time.Time, b *cluster.Broker, one *session) string {
-	switch silent := now.Sub(one.heardAt); {
+func (s *sessions) whyFence(now time.Time, b *cluster.Broker, one *session, img *cluster.Image) string {
+	silent, missed := now.Sub(one.heardAt), s.missed(now, b.ID, img)
+	switch {
 	case one.gone:
 		return "its connection ended and its port refuses connections"
 	case silent > s.timeout:
 		return fmt.Sprintf("no heartbeat for %s", silent.Round(time.Millisecond))
+	case missed > s.timeout:
+		return fmt.Sprintf("no heartbeat for %s, all of this term, and others have not heard it for %s",
+			silent.Round(time.Millisecond), missed.Round(time.Millisecond))
 	case one.beat.WantFence && one.beat.Epoch == b.Epoch:
 		return "it asks to be fenced"
 	default:

@@ -62,6 +62,33 @@ func TestSessions(t *testing.T) {
 			160 unknown
 			6001 = fence: no heartbeat for 6.001s dial
 		`},
+		{name: "a new controller believes those who miss it", script: `
+			0 = dial
+			50 open
+			2000 missed 5500ms
+			2500 =dial
+			2501 = fence: no heartbeat for 2.501s, all of this term, and others have not heard it for 6.001s
+		`},
+		{name: "it may still look for the new controller", script: `
+			1000 missed 1h
+			1999 = dial
+			2000 = fence: no heartbeat for 2s, all of this term, and others have not heard it for 1h0m1s
+		`},
+		{name: "what was said a while ago means nothing", script: `
+			0 missed 1h
+			1501 =dial
+			2000 =
+		`},
+		{name: "nor what an older incarnation says", script: `
+			1000 missed-by-old 1h
+			2000 = dial
+		`},
+		{name: "nor what is said of one that was heard", script: `
+			1000 beat
+			2000 missed 1h
+			2100 =
+			7001 = fence: no heartbeat for 6.001s
+		`},
 		{name: "two refusals fence it", script: `
 			0 beat
 			1000 end
@@ -140,9 +167,9 @@ func TestSessions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			img := image(t, 2)
+			img := image(t, 3)
 			if tt.fenced {
-				img = image(t, 2, cluster.FenceBroker{ID: 2, Epoch: epochOf(2)})
+				img = image(t, 3, cluster.FenceBroker{ID: 2, Epoch: epochOf(2)})
 			}
 			start := time.Now()
 			s := newSessions(1, 6*time.Second, 100*time.Millisecond, start, img)
@@ -186,6 +213,16 @@ func step(t *testing.T, s *sessions, img *cluster.Image, now time.Time, event, a
 	case "end":
 		s.ended(now, 2, conn)
 		s.ended(now, 9, conn) // nobody
+	case "missed", "missed-by-old":
+		silent, err := time.ParseDuration(arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		witness := Heartbeat{Broker: 3, Epoch: epochOf(3), AppliedIndex: img.Index(), NoLeaderStream: []Silence{{Broker: 1, For: time.Hour}, {Broker: 2, For: silent}}}
+		if event == "missed-by-old" {
+			witness.Epoch--
+		}
+		s.heard(now, 3, witness)
 	case "open":
 		s.probed(now, 2, false)
 	case "unknown":
@@ -198,15 +235,19 @@ func step(t *testing.T, s *sessions, img *cluster.Image, now time.Time, event, a
 		for _, cmd := range s.decide(now, img) {
 			switch c := cmd.(type) {
 			case cluster.FenceBroker:
-				got = append(got, "fence: "+c.Reason)
+				if c.ID == 2 {
+					got = append(got, "fence: "+c.Reason)
+				}
 			case cluster.UnfenceBroker:
 				got = append(got, "unfence")
 			default:
 				got = append(got, fmt.Sprintf("%T", cmd))
 			}
 		}
-		for range s.due(now, img) {
-			got = append(got, "dial")
+		for _, b := range s.due(now, img) {
+			if b.ID == 2 {
+				got = append(got, "dial")
+			}
 		}
 		if strings.Join(got, " ") != arg {
 			t.Fatalf("after %s: %q, want %q", now.Sub(s.startedAt), got, arg)
