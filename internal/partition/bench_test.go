@@ -34,29 +34,7 @@ func newBenchReplica(b *testing.B) *Replica {
 		cancel()
 		running.Wait()
 	})
-	img, index := cluster.NewImage(), uint64(0)
-	apply := func(cmd cluster.Command) cluster.Result {
-		index++
-		next, res := cluster.Apply(img, index, cmd)
-		if res.Err != nil {
-			b.Fatal(res.Err)
-		}
-		img = next
-		return res
-	}
-	apply(cluster.InitCluster{ClusterID: "bench"})
-	res := apply(cluster.RegisterBroker{Broker: cluster.Broker{ID: 1, Incarnation: cluster.UUID{1}, Directory: cluster.UUID{1}}})
-	apply(cluster.UnfenceBroker{ID: 1, Epoch: res.BrokerEpoch})
-	tp := cluster.TopicPartition{TopicID: cluster.UUID{9}}
-	apply(cluster.CreateTopic{
-		ID: tp.TopicID, Name: "t", Assignment: [][]cluster.BrokerID{{1}},
-	})
-	table.Apply(img)
-	r, ok := table.Get(tp)
-	if !ok {
-		b.Fatal("no replica")
-	}
-	return r
+	return leadOnly(b, table, 1)[0]
 }
 
 // append1KiB appends a batch of one record.

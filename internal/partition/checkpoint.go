@@ -2,8 +2,12 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/segment"
@@ -16,19 +20,18 @@ import (
 // mutex together with the log position, so that replay knows per partition
 // which frames the segments already hold.
 func (t *Table) makeCheckpoint(ctx context.Context) error {
-	cp := segment.Checkpoint{LSN: int64(t.o.WAL.End()), Partitions: map[cluster.TopicPartition]segment.Mark{}}
-	highest := cp.LSN
+	began, from := t.o.Now(), t.o.WAL.End()
 	replicas := t.Replicas()
-	for _, r := range replicas {
-		mark, ok, err := r.checkpoint()
-		if err != nil {
-			return err
-		}
-		if ok {
-			cp.Partitions[r.tp] = mark
-			highest = max(highest, mark.LSN)
-		} else if r.log != nil {
-			cp.Partitions[r.tp] = segment.Mark{} // older than the checkpoint: a sign that it has failed
+	marks, err := t.syncMarks(replicas)
+	if err != nil {
+		return err
+	}
+	cp := segment.Checkpoint{LSN: int64(from), Partitions: map[cluster.TopicPartition]segment.Mark{}}
+	highest := cp.LSN
+	for i, r := range replicas {
+		if r.log != nil {
+			cp.Partitions[r.tp] = marks[i] // zero, so older than the checkpoint, is a sign that it has failed
+			highest = max(highest, marks[i].LSN)
 		}
 	}
 	// The log must be durable as far as the marks reach: if it were cut below
@@ -47,11 +50,61 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 			}
 		}
 	}
-	t.checkpoint.last, t.checkpoint.at = wal.LSN(cp.LSN), t.o.Now()
-	if err := t.o.WAL.Release(wal.LSN(cp.LSN)); err != nil {
-		return fmt.Errorf("release write-ahead log below %d: %w", cp.LSN, err)
+	t.o.Logger.Debug("checkpoint", slog.Int64("lsn", cp.LSN), slog.Int64("bytes", int64(from-t.checkpoint.last)),
+		slog.Int("replicas", len(replicas)), slog.Duration("took", t.o.Now().Sub(began)))
+	t.checkpoint.last, t.checkpoint.at = from, t.o.Now()
+	if err := t.o.WAL.Release(from); err != nil {
+		return fmt.Errorf("release write-ahead log below %d: %w", from, err)
 	}
 	return nil
+}
+
+// syncMarks makes every replica's segments durable up to a mark. The mark of a
+// replica that has failed is zero.
+func (t *Table) syncMarks(replicas []*Replica) ([]segment.Mark, error) {
+	marks := make([]segment.Mark, len(replicas))
+	trim := t.trimmer(replicas)
+	err := t.severally(len(replicas), func(i int) error {
+		mark, ok, err := replicas[i].checkpoint()
+		if ok {
+			marks[i] = mark
+			trim(replicas[i])
+		}
+		return err
+	})
+	return marks, err
+}
+
+// severally calls do with the numbers below n, several at a time, because the
+// file system commits together what is synced at once: one after the other, the
+// syncs of a thousand partitions take longer than it takes to write what they
+// sync. After an error no further call is begun; one that ends the process comes
+// before one that does not.
+func (t *Table) severally(n int, do func(i int) error) error {
+	errs := make([]error, min(t.o.CheckpointSyncs, n))
+	var next atomic.Int64
+	var broken atomic.Bool
+	var working sync.WaitGroup
+	for worker := range errs {
+		working.Go(func() {
+			for !broken.Load() {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[worker] = do(i); errs[worker] != nil {
+					broken.Store(true)
+				}
+			}
+		})
+	}
+	working.Wait()
+	for _, err := range errs {
+		if err != nil && !noSpace(err) {
+			return err
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // checkpoint makes the replica's segments durable up to the returned mark. It
@@ -95,18 +148,22 @@ func (r *Replica) syncMark() (mark segment.Mark, err error) {
 		return mark, err
 	}
 	r.windowsAt = -1
-	if err := r.t.writeReplicaFile(r.tp, producersFile, windows); err != nil {
+	if err := r.writeFile(producersFile, windows); err != nil {
 		return mark, err
 	}
 	r.windowsAt = mark.End
 	return mark, nil
 }
 
-// writeReplicaFile replaces a small file beside a replica's segments, durably.
-func (t *Table) writeReplicaFile(tp cluster.TopicPartition, name string, data []byte) error {
-	dir := t.replicaDir(tp)
-	if err := vfs.MkdirAllSync(t.o.FS, dir); err != nil {
-		return err
+// writeFile replaces a small file beside the replica's segments, durably.
+// REQUIRES: r.files is held.
+func (r *Replica) writeFile(name string, data []byte) error {
+	dir := r.t.replicaDir(r.tp)
+	if !r.named {
+		if err := vfs.MkdirAllSync(r.t.o.FS, dir); err != nil {
+			return err
+		}
+		r.named = true
 	}
-	return vfs.WriteFileAtomic(t.o.FS, filepath.Join(dir, name), data)
+	return vfs.WriteFileAtomic(r.t.o.FS, filepath.Join(dir, name), data)
 }

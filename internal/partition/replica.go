@@ -54,6 +54,7 @@ type Replica struct {
 	// windows was taken of, as long as that part was not cut; negative: none.
 	// Guarded by files; recovery has the replica to itself.
 	windowsAt int64
+	named     bool // guarded by files; the name of its directory is on the disk
 }
 
 // newReplica returns a replica without a log.

@@ -36,8 +36,16 @@ type checkpointer struct {
 // checkpoint, so that a clean restart replays nothing. The write-ahead log must
 // still be running then.
 func (t *Table) RunStorage(ctx context.Context) error {
-	if err := t.awaitRegistration(ctx); err != nil {
-		return t.finalCheckpoint(context.WithoutCancel(ctx))
+	if err := t.storageLoop(ctx); err != nil {
+		return err
+	}
+	return t.finalCheckpoint(context.WithoutCancel(ctx))
+}
+
+// storageLoop is RunStorage but for the end.
+func (t *Table) storageLoop(ctx context.Context) error {
+	if t.awaitRegistration(ctx) != nil {
+		return nil
 	}
 	flush := time.NewTicker(flushInterval)
 	defer flush.Stop()
@@ -48,7 +56,7 @@ func (t *Table) RunStorage(ctx context.Context) error {
 		var err error
 		select {
 		case <-ctx.Done():
-			return t.finalCheckpoint(context.WithoutCancel(ctx))
+			return nil
 		case <-flush.C:
 			t.checkSpace()
 			t.finishRemovals()
@@ -143,28 +151,48 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 	if behind >= t.o.CheckpointBytes || (behind > 0 && t.o.Now().Sub(t.checkpoint.at) >= t.o.CheckpointInterval) {
 		return t.makeCheckpoint(ctx)
 	}
+	return t.flushTails()
+}
+
+// flushTails writes tails out, and lets them go, if they exceed the budget.
+func (t *Table) flushTails() error {
 	replicas := t.unordered()
-	var tail int64
-	for _, r := range replicas {
-		if r.log != nil {
-			tail += r.log.TailBytes()
-		}
-	}
-	if tail <= t.o.TailBytes {
+	if tailBytes(replicas) <= t.o.TailBytes {
 		return nil
 	}
 	keep := t.o.TailBytes / 2 / int64(len(replicas))
-	for _, r := range replicas {
+	return t.severally(len(replicas), func(i int) error {
+		r := replicas[i]
 		if r.log == nil || r.log.TailBytes() <= keep {
-			continue
+			return nil
 		}
 		if err := r.log.Flush(); noSpace(err) {
 			return err
 		} else if err != nil {
 			t.failReplica(r, fmt.Sprintf("flush: %v", err))
-			continue
+			return nil
 		}
 		r.log.TrimTail(keep)
+		return nil
+	})
+}
+
+func tailBytes(replicas []*Replica) int64 {
+	var total int64
+	for _, r := range replicas {
+		if r.log != nil {
+			total += r.log.TailBytes()
+		}
 	}
-	return nil
+	return total
+}
+
+// trimmer returns what keeps memory within its budget during a checkpoint, which
+// may be long: it is called for each replica that was flushed.
+func (t *Table) trimmer(replicas []*Replica) func(*Replica) {
+	if tailBytes(replicas) <= t.o.TailBytes/2 {
+		return func(*Replica) {}
+	}
+	keep := t.o.TailBytes / 4 / int64(len(replicas))
+	return func(r *Replica) { r.log.TrimTail(keep) }
 }

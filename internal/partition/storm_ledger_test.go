@@ -193,7 +193,7 @@ func openTable(fsys vfs.FS) (*wal.Log, *Table, RecoveryReport, error) {
 	if err != nil {
 		return nil, nil, RecoveryReport{}, err
 	}
-	table := NewTable(Options{Self: 1, Incarnation: cluster.UUID{1}, FS: fsys, Dir: "data", WAL: log, TailBytes: 6 << 10, ReserveBytes: 1})
+	table := NewTable(Options{Self: 1, Incarnation: cluster.UUID{1}, FS: fsys, Dir: "data", WAL: log, TailBytes: 6 << 10, ReserveBytes: 1, CheckpointSyncs: 1})
 	report, err := table.Recover()
 	if err != nil {
 		return nil, nil, report, errors.Join(err, log.Close())

@@ -54,6 +54,10 @@ type Options struct {
 	//
 	// The default is 30 s.
 	CheckpointInterval time.Duration
+	// CheckpointSyncs is how many replicas a checkpoint syncs at a time.
+	//
+	// The default is 16.
+	CheckpointSyncs int
 	// ReserveBytes is the free disk space below which nothing is appended.
 	//
 	// The default is twice TailBytes.
@@ -86,6 +90,7 @@ func (o Options) withDefaults() Options {
 	o.ReserveBytes = cmp.Or(o.ReserveBytes, 2*o.TailBytes)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 128<<20)
 	o.CheckpointInterval = cmp.Or(o.CheckpointInterval, 30*time.Second)
+	o.CheckpointSyncs = cmp.Or(o.CheckpointSyncs, 16)
 	o.ScrubRate = cmp.Or(o.ScrubRate, 16<<20)
 	if o.Now == nil {
 		o.Now = time.Now

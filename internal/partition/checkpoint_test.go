@@ -1,0 +1,109 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/vfs"
+	"github.com/chronik-project/chronik/internal/wal"
+)
+
+// slowSyncs is a disk whose syncs take 10 ms, however many there are at once.
+type slowSyncs struct{ vfs.FS }
+
+const slowSync = 10 * time.Millisecond
+
+func (d slowSyncs) SyncDir(dir string) error {
+	time.Sleep(slowSync)
+	return d.FS.SyncDir(dir)
+}
+
+func (d slowSyncs) OpenWrite(name string) (vfs.File, error) { return slowFile(d.FS.OpenWrite(name)) }
+func (d slowSyncs) Create(name string) (vfs.File, error)    { return slowFile(d.FS.Create(name)) }
+
+func slowFile(f vfs.File, err error) (vfs.File, error) { return slow{f}, err }
+
+type slow struct{ vfs.File }
+
+func (f slow) Sync() error {
+	time.Sleep(slowSync)
+	return f.File.Sync()
+}
+
+// TestCheckpointSyncsSeveralAtOnce: a checkpoint of many partitions takes as long
+// as a few of them one after the other.
+func TestCheckpointSyncsSeveralAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		disk := slowSyncs{vfs.NewMem()}
+		log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := NewTable(Options{Self: 1, Incarnation: cluster.UUID{1}, FS: disk, Dir: "data", WAL: log, Lease: time.Hour})
+		if _, err := table.Recover(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- log.Run(ctx) }()
+		const partitions = 160
+		for _, r := range leadOnly(t, table, partitions) {
+			if _, err := r.Append(ctx, AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		if err := table.makeCheckpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(began)
+		if took < partitions/16*slowSync || took > partitions*slowSync {
+			t.Errorf("%v, want the syncs of %d partitions", took, partitions/16)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSeverally calls each number once, stops at the first error, and prefers one
+// that ends the process.
+func TestSeverally(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := NewTable(Options{})
+		for _, n := range []int{0, 1, 15, 16, 100} {
+			called := make([]atomic.Int32, n)
+			err := table.severally(n, func(i int) error {
+				time.Sleep(time.Millisecond)
+				called[i].Add(1)
+				return nil
+			})
+			for i := range called {
+				if got := called[i].Load(); got != 1 || err != nil {
+					t.Errorf("of %d, %d was called %d times, %v", n, i, got, err)
+				}
+			}
+		}
+		var calls atomic.Int32
+		err := table.severally(100, func(i int) error {
+			calls.Add(1)
+			time.Sleep(time.Millisecond)
+			return []error{syscall.ENOSPC, syscall.EIO}[i%2]
+		})
+		if calls.Load() != 16 || !errors.Is(err, syscall.EIO) || noSpace(err) {
+			t.Errorf("%d calls, %v; want 16 and EIO alone", calls.Load(), err)
+		}
+		if err := table.severally(1, func(int) error { return syscall.ENOSPC }); !noSpace(err) {
+			t.Errorf("a full disk: %v", err)
+		}
+	})
+}
