@@ -45,14 +45,15 @@ const witnessCopyBytes = 512
 
 func (r *Raft) openLog() (*diskLog, error) {
 	dir := filepath.Join(r.o.Dir, "log")
-	files := segment.NewFiler(dir, newReserveFS(r.o.Dir, r.o.SegmentBytes, r.o.Logger))
-	l, err := openDiskLog(r.o, dir, files)
+	files := newReserveFS(r.o.Dir, r.o.SegmentBytes, r.o.Logger)
+	l, err := openDiskLog(r.o, dir, segment.NewFiler(dir, files))
 	if errors.Is(err, ErrDamaged) {
 		return nil, fmt.Errorf("open metadata log: %w; remove %s and start again: the other brokers have what was in it", err, r.o.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open metadata log: %w", err)
 	}
+	files.fill() // not before the log: at the first start there is no directory
 	return l, nil
 }
 

@@ -143,9 +143,12 @@ func (g *guardedStore) GetLog(index uint64, l *raft.Log) error {
 	return err
 }
 
-// note writes down how far the store has come, from time to time.
+// noter is a store that writes down how far it has come, from time to time.
+type noter interface{ note() error }
+
+// note has the store do that, if it does.
 func (g *guardedStore) note() error {
-	if l, ok := g.store.(*diskLog); ok {
+	if l, ok := g.store.(noter); ok {
 		return g.watched("store the witness", l.note)
 	}
 	return nil

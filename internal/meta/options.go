@@ -58,7 +58,7 @@ type Options struct {
 	// YieldAfter is how long one write may take before this member leaves the
 	// lead to others.
 	//
-	// The default is 3 s.
+	// The default is 2 s.
 	YieldAfter time.Duration
 	// SnapshotEntries is the number of entries after which the image is written
 	// to disk and the log is cut.
@@ -112,7 +112,7 @@ func (o Options) withDefaults() Options {
 		o.StuckAfter = 5 * time.Second
 	}
 	if o.YieldAfter <= 0 {
-		o.YieldAfter = 3 * time.Second
+		o.YieldAfter = 2 * time.Second
 	}
 	if o.SnapshotEntries == 0 {
 		o.SnapshotEntries = 8192

@@ -27,12 +27,10 @@ type reserveFS struct {
 	log   *slog.Logger
 }
 
-// newReserveFS returns the file system of a log with files of that size, and sets
-// the room for one aside if there is room.
+// newReserveFS returns the file system of a log with files of that size. Its
+// reserve in dir is set aside by [reserveFS.fill].
 func newReserveFS(dir string, bytes int, log *slog.Logger) *reserveFS {
-	r := &reserveFS{VFS: walfs.New(), dir: dir, bytes: uint64(bytes), log: log}
-	r.fill()
-	return r
+	return &reserveFS{VFS: walfs.New(), dir: dir, bytes: uint64(bytes), log: log}
 }
 
 // Create creates a file of the log. If it is the reserve that made that possible,
@@ -55,7 +53,7 @@ func (r *reserveFS) Create(dir, name string, size uint64) (types.WritableFile, e
 
 func (r *reserveFS) path() string { return filepath.Join(r.dir, reserveFile) }
 
-// fill sets the reserve aside unless that was done.
+// fill sets the reserve aside, if there is room and unless that was done.
 func (r *reserveFS) fill() {
 	f, err := r.VFS.Create(r.dir, reserveFile, r.bytes)
 	switch {

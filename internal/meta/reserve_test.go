@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"os"
@@ -28,12 +29,38 @@ func (f *fullFS) Create(dir, name string, size uint64) (types.WritableFile, erro
 	return f.VFS.Create(dir, name, size)
 }
 
+// TestTheReserveIsThereFromTheStart opens a new log and one that lost its reserve:
+// it is set aside, without a complaint.
+func TestTheReserveIsThereFromTheStart(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	r := &Raft{o: Options{
+		Dir: filepath.Join(t.TempDir(), "raft"), Logger: slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}.withDefaults()}
+	for range 2 {
+		l, err := r.openLog()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Remove(filepath.Join(r.o.Dir, reserveFile)); err != nil {
+			t.Errorf("there was no reserve: %v", err)
+		}
+	}
+	if said.Len() > 0 {
+		t.Errorf("it complained: %s", said.String())
+	}
+}
+
 // TestTheLogHasAReserve fills the disk: one more file finds room, a second one
 // does not, and when there is room again the reserve is set aside anew.
 func TestTheLogHasAReserve(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := newReserveFS(dir, 1<<20, slog.New(slog.DiscardHandler))
+	r.fill()
 	reserve := filepath.Join(dir, reserveFile)
 	has := func() bool {
 		info, err := os.Stat(reserve)

@@ -87,7 +87,12 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 			joined <- r.join(work, m, logs, g)
 		}
 	}()
-	err = r.serve(work, m, logs, joined, notify)
+	kept := make(chan error, 1)
+	go func() {
+		defer close(kept)
+		kept <- r.keep(work, logs)
+	}()
+	err = r.serve(work, m, joined, kept, notify)
 	cancel()
 	r.handOver(m)
 	r.setMember(nil)
@@ -96,6 +101,8 @@ func (r *Raft) runRaft(ctx context.Context, logs *guardedStore, snapshots raft.S
 	err = errors.Join(err, down.Error())
 	r.waiting.Wait()
 	for range joined { // closed when join has ended
+	}
+	for range kept { // as is this
 	}
 	r.board.setLeadership(Leadership{Leader: cluster.NoBroker})
 	return err
@@ -120,8 +127,13 @@ func (r *Raft) config(hlog raftLog, notify chan<- bool) *raft.Config {
 	return c
 }
 
-// serve follows leadership and images until ctx ends or joining fails.
-func (r *Raft) serve(ctx context.Context, m *raft.Raft, logs *guardedStore, joined <-chan error, notify <-chan bool) error {
+// lookInterval is how often who leads is looked at, and the witness written.
+const lookInterval = 500 * time.Millisecond
+
+// serve follows leadership until ctx ends, or joining or keeping fails. It touches
+// no disk: a member whose disk hangs has to see that it leads no more, or its own
+// broker would go on asking it.
+func (r *Raft) serve(ctx context.Context, m *raft.Raft, joined, kept <-chan error, notify <-chan bool) error {
 	seen := make(chan raft.Observation, 16)
 	observer := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
@@ -129,13 +141,9 @@ func (r *Raft) serve(ctx context.Context, m *raft.Raft, logs *guardedStore, join
 	})
 	m.RegisterObserver(observer)
 	defer m.DeregisterObserver(observer)
-	ticker := time.NewTicker(r.o.ElectionTimeout)
+	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
 	for {
-		img, changed := r.board.watch()
-		if err := r.saveClusterID(img.ClusterID()); err != nil {
-			return err
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -146,17 +154,36 @@ func (r *Raft) serve(ctx context.Context, m *raft.Raft, logs *guardedStore, join
 			if !ok {
 				joined = nil
 			}
+		case err := <-kept:
+			return err
 		case <-notify:
 		case <-r.look:
 		case <-seen:
-		case <-changed:
 		case <-ticker.C: // observations may be dropped
-			if err := logs.note(); err != nil {
-				return err
-			}
 		}
 		if err := r.observe(m); err != nil {
 			return err
+		}
+	}
+}
+
+// keep writes down the cluster's id and how far the log has come, until ctx ends.
+func (r *Raft) keep(ctx context.Context, logs *guardedStore) error {
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for {
+		img, changed := r.board.watch()
+		if err := r.saveClusterID(img.ClusterID()); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-ticker.C:
+			if err := logs.note(); err != nil {
+				return err
+			}
 		}
 	}
 }
