@@ -210,11 +210,17 @@ func TestOutcomeTornWrite(t *testing.T) {
 func TestOutcomeCorruption(t *testing.T) {
 	for _, class := range []disk.Class{disk.WAL, disk.SegmentLog, disk.SegmentIndex, disk.Checkpoint} {
 		t.Run(string(class), func(t *testing.T) {
-			p := plan{partitions: 1}.withDefaults()
+			p := plan{partitions: 1}
+			if class == disk.SegmentLog || class == disk.Checkpoint {
+				// One is written every few seconds, and replaces what is damaged.
+				p.load = heavy()
+				p.load.Rate /= 2
+			}
+			p = p.withDefaults()
 			for range p.brokers {
 				p.disks = append(p.disks, plainDir(t.TempDir()))
 			}
-			p.host = small
+			p.host.Args = []string{"--memory", "128MiB", "--wal-file-size", "2MiB"}
 			r := newRig(t, p)
 			for i, harm := range []disk.Harm{disk.FlipOneBit, disk.ZeroOut} {
 				harmed := r.corrupt(r.all()[i], class, harm)

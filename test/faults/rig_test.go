@@ -166,12 +166,24 @@ func (r *rig) config() load.Config {
 }
 
 // within bounds one step.
-func (r *rig) within(d time.Duration) context.Context { return harness.Within(r, d) }
+func (r *rig) within(d time.Duration) context.Context {
+	if _, watched := r.TB.(*witness); watched {
+		d = min(d, impatience)
+	}
+	return harness.Within(r, d)
+}
 
 // await waits until ready returns nil.
 func (r *rig) await(d time.Duration, what string, ready func(context.Context) error) {
 	r.Helper()
-	harness.Await(r.within(d), r, what, ready)
+	looked := time.Now()
+	harness.Await(r.within(d), r, what, func(ctx context.Context) error {
+		if time.Since(looked) > time.Second {
+			r.exposed()
+			looked = time.Now()
+		}
+		return ready(ctx)
+	})
 }
 
 // pause lets the load run for a while.
@@ -406,6 +418,7 @@ func (r *rig) finish(rules check.Rules, p patience) check.Report {
 	r.awaitAcks(p.acks)
 	r.awaitISR(p.fullISR, func(isr []int32) bool { return len(isr) == 3 })
 	r.pause(500*time.Millisecond + 2*max(0, r.plan.load.SampleEvery)) // samples that see it
+	r.exposed()
 	err := r.load.Finish(r.within(p.finish))
 	rules.CaughtUp = err == nil
 	if err := errors.Join(err, <-r.loading); err != nil {
