@@ -1,4 +1,5 @@
 # debian.sh is sourced by the scripts that need Debian's packages.
+# shellcheck shell=bash
 
 # debian COMMAND PACKAGE...: install packages unless the command is there.
 debian() {
