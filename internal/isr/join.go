@@ -46,16 +46,22 @@ func (s *State) keepsUp(r *replica, t time.Duration) bool {
 }
 
 // joinWait is how long the follower must have kept up before it is waited for:
-// nothing at first, then twice as long with every further departure and every
-// time that it was waited for in vain. One that commits could go on with is not
-// made to wait: the wait spares producers a stall, and they are in one.
-func (s *State) joinWait(r *replica, t time.Duration) time.Duration {
-	n := max(0, r.leaves.within(s.o.FlapWindow, t)-1) + r.join.failures
-	if n == 0 || s.short(t) {
+// a moment if its lag is felt, and twice as long with every further departure
+// and every time that it was waited for in vain, after the first. One that
+// commits could go on with is not made to wait: the wait spares producers a
+// stall, and they are in one.
+func (s *State) joinWait(r *replica, t time.Duration) (wait time.Duration) {
+	if s.short(t) {
 		return 0
 	}
+	if s.lag(r, t) > s.o.JoinLagEasy {
+		wait = s.o.JoinEasyWait
+	}
 	const maxShift = 16 // beyond any sensible RejoinWaitMax, far below overflow
-	return min(time.Second<<min(n, maxShift), s.o.RejoinWaitMax)
+	if n := max(0, r.leaves.within(s.o.FlapWindow, t)-1) + r.join.failures; n > 0 {
+		wait = max(wait, min(time.Second<<min(n, maxShift), s.o.RejoinWaitMax))
+	}
+	return wait
 }
 
 // short reports whether nothing can be committed without another member: those

@@ -32,6 +32,16 @@ type Options struct {
 	//
 	// The default is 500 milliseconds.
 	JoinLagMax time.Duration
+	// JoinLagEasy is the lag up to which it joins at once. Producers wait, once,
+	// for what it lags when it joins; one that catches up gets there in a moment.
+	//
+	// The default is 100 milliseconds.
+	JoinLagEasy time.Duration
+	// JoinEasyWait is how long it has for that before it joins with the lag that
+	// it has.
+	//
+	// The default is 2 seconds.
+	JoinEasyWait time.Duration
 	// JoinAbandon is how long the high watermark waits for a follower that is
 	// about to join and whose join cannot be proposed.
 	//
@@ -74,6 +84,8 @@ func (o Options) withDefaults() Options {
 	o.StallTimeout = cmp.Or(o.StallTimeout, 3*time.Second)
 	o.LagTimeMax = cmp.Or(o.LagTimeMax, 10*time.Second)
 	o.JoinLagMax = cmp.Or(o.JoinLagMax, 500*time.Millisecond)
+	o.JoinLagEasy = cmp.Or(o.JoinLagEasy, 100*time.Millisecond)
+	o.JoinEasyWait = cmp.Or(o.JoinEasyWait, 2*time.Second)
 	o.JoinAbandon = cmp.Or(o.JoinAbandon, 2*time.Second)
 	o.FlapWindow = cmp.Or(o.FlapWindow, 5*time.Minute)
 	o.RejoinWaitMax = cmp.Or(o.RejoinWaitMax, time.Minute)
