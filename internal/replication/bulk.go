@@ -21,6 +21,8 @@ type bulkWriter struct {
 	out     outFrames
 	scratch []*stream // owned by the writer
 	pace    pace
+	allowed allowance
+	busy    bool // it counts as catching up
 }
 
 // runBulk connects the bulk lane whenever a session needs it, until ctx ends.
@@ -30,8 +32,12 @@ func (l *link) runBulk(ctx context.Context) {
 		conn, err := l.dial(ctx, laneBulk)
 		if err == nil {
 			retry.reset()
-			w := bulkWriter{link: l, out: newOutFrames(conn.Conn), pace: pace{bytesPerSecond: l.m.o.BulkBytesPerSecond}}
+			w := bulkWriter{
+				link: l, out: newOutFrames(conn.Conn), pace: pace{bytesPerSecond: l.m.o.BulkBytesPerSecond},
+				allowed: newAllowance(l.m.o.BulkLinkBytes),
+			}
 			err = w.run(ctx)
+			w.catching(false)
 			_ = conn.Close()
 			if err == nil {
 				continue // idle
@@ -130,6 +136,10 @@ func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error
 	w.due.bulk = kept
 	w.scratch = append(w.scratch[:0], kept...)
 	w.mu.Unlock()
+	w.catching(len(kept) > 0)
+	if now := time.Now(); w.allowed.due(now) {
+		w.allow(now)
+	}
 	for _, s := range w.scratch {
 		ok, err := w.send(ctx, s)
 		if err != nil {
@@ -138,6 +148,35 @@ func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error
 		sent = sent || ok
 	}
 	return sent, len(w.scratch), nil
+}
+
+// catching says whether there are sessions on the lane.
+func (w *bulkWriter) catching(busy bool) {
+	switch {
+	case busy && !w.busy:
+		w.m.strain.begin()
+		w.allowed = newAllowance(w.allowed.most)
+	case !busy && w.busy:
+		w.m.strain.end()
+	}
+	w.busy = busy
+}
+
+// allow reviews how much may be on its way.
+func (w *bulkWriter) allow(now time.Time) {
+	lag := 0.0
+	for _, s := range w.scratch {
+		w.mu.Lock()
+		epoch, cursor, density := s.session.epoch, s.session.cursor, s.session.lagBytes(1)
+		w.mu.Unlock()
+		if end, _, ok := s.replica.Position(epoch); ok {
+			lag += float64(end-cursor) * density
+		}
+	}
+	w.allowed.review(now, lag, w.m.strain.high())
+	w.mu.Lock()
+	w.credit.bulk = w.allowed.window
+	w.mu.Unlock()
 }
 
 // send writes one frame of a session, if it may send.
@@ -158,6 +197,7 @@ func (w *bulkWriter) send(ctx context.Context, s *stream) (bool, error) {
 		return false, fmt.Errorf("write: %w", err)
 	}
 	w.stats.sent(n)
+	w.allowed.sent += n
 	if chunk.Next >= p.logEnd {
 		w.caughtUp(s, p.session)
 	}

@@ -69,6 +69,7 @@ type due struct {
 type credit struct {
 	inflight [laneCount]int  // bytes on their way
 	blocked  [laneCount]bool // someone waits for some of it to return
+	bulk     int             // how much of its window the bulk lane uses
 }
 
 func newLink(m *Manager, peer cluster.BrokerID) *link {
@@ -77,6 +78,7 @@ func newLink(m *Manager, peer cluster.BrokerID) *link {
 		wake: make(chan struct{}, 1), bulkWake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		hwTimer: time.NewTimer(time.Hour),
 		streams: map[cluster.TopicPartition]*stream{}, sessions: map[uint64]*stream{},
+		credit: credit{bulk: m.o.BulkLinkBytes},
 	}
 	l.hwTimer.Stop()
 	return l

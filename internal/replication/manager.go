@@ -34,6 +34,7 @@ type Manager struct {
 	started  time.Time
 	sessions atomic.Uint64 // the newest session id
 	changed  chan struct{} // image was replaced; capacity 1
+	strain   strain        // of producers, by followers that catch up
 
 	// ledBy finds what a wake is for. The map is replaced by Run and never
 	// changed, so that the append path takes no lock of the manager.

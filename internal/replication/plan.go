@@ -74,14 +74,18 @@ func (l *link) chooseLane(s *stream, logEnd int64) (moved bool) {
 func (l *link) budget(s *stream, ln lane) int {
 	windowBytes, linkBytes := l.m.o.LiveWindowBytes, l.m.o.LiveLinkBytes
 	if ln == laneBulk {
-		windowBytes, linkBytes = l.m.o.BulkWindowBytes, l.m.o.BulkLinkBytes
+		windowBytes, linkBytes = l.m.o.BulkWindowBytes, l.credit.bulk
 	}
 	budget := min(s.session.budget(ln, windowBytes), maxChunkBytes)
 	if budget <= 0 {
 		s.limited = true
 		return 0
 	}
-	if room := linkBytes - l.credit.inflight[ln]; room > 0 {
+	room := linkBytes - l.credit.inflight[ln]
+	if ln == laneBulk && l.credit.inflight[ln] > 0 && room < min(budget, maxChunkBytes/2) {
+		room = 0 // what is on its way makes room for a read that is worth it
+	}
+	if room > 0 {
 		return min(budget, room)
 	}
 	l.credit.blocked[ln] = true
