@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +52,10 @@ type Options struct {
 	//
 	// The default is Binary with the arguments.
 	Command func(b Broker, args []string) (*exec.Cmd, error)
+
+	// Links puts a link between every two brokers that Isolate and Delay act on.
+	// Without it they are an error, and brokers reach each other directly.
+	Links bool
 
 	// ReadyTimeout bounds the start of a broker.
 	//
@@ -109,6 +112,7 @@ var (
 	ErrExited    = errors.New("the broker exited")
 	ErrRunning   = errors.New("the broker runs already")
 	ErrStopped   = errors.New("the broker does not run")
+	ErrNoLinks   = errors.New("the cluster was started without links that can be cut")
 )
 
 // Broker is one broker of a cluster.
@@ -127,7 +131,8 @@ type Cluster struct {
 	options Options
 	dir     string
 	layout  []Broker
-	ports   Ports // those of a new layout
+	ports   Ports  // those of a new layout
+	links   *links // nil: brokers reach each other directly
 
 	mu        sync.Mutex
 	temporary bool       // guarded by mu; dir is ours to remove
@@ -173,6 +178,7 @@ func prepare(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Brokers < 1 || options.Brokers > MaxBrokers {
 		return nil, fmt.Errorf("%d brokers: want 1 to %d", options.Brokers, MaxBrokers)
 	}
+	var err error
 	c := &Cluster{options: options, dir: options.Dir}
 	if c.dir == "" {
 		dir, err := os.MkdirTemp("", "chronik-dev-")
@@ -181,8 +187,13 @@ func prepare(ctx context.Context, options Options) (*Cluster, error) {
 		}
 		c.dir, c.temporary = dir, true // nobody else has c yet
 	}
-	if err := c.arrange(ctx); err != nil {
+	if err = c.arrange(ctx); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+	}
+	if options.Links {
+		if c.links, err = openLinks(ctx, c.layout); err != nil {
+			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+		}
 	}
 	c.processes = make([]*process, len(c.layout)) // nobody else has c yet
 	return c, nil
@@ -249,37 +260,6 @@ func (c *Cluster) Launch(i int, args ...string) error {
 	}
 	c.processes[i] = p
 	return nil
-}
-
-func (c *Cluster) arguments(i int) []string {
-	b := c.layout[i]
-	args := []string{
-		"server", "start", "--node-id", fmt.Sprint(b.ID), "--data-dir", b.DataDir,
-		"--listen", b.Address, "--peer-listen", b.Peer, "--http-listen", b.HTTP,
-		// A cluster that stops as a whole has nowhere to move leaderships to.
-		"--drain-timeout", "2s",
-	}
-	if len(c.layout) > 1 {
-		peers := make([]string, len(c.layout))
-		for j, peer := range c.layout {
-			peers[j] = fmt.Sprintf("%d@%s", peer.ID, peer.Peer)
-		}
-		args = append(args, "--peers", strings.Join(peers, ","))
-	}
-	return replace(args, c.options.Args)
-}
-
-// replace appends arguments, without the flags of before that they set anew.
-func replace(before, args []string) []string {
-	var all []string
-	for i := 0; i < len(before); i++ {
-		if strings.HasPrefix(before[i], "--") && slices.Contains(args, before[i]) {
-			i++ // and its value
-			continue
-		}
-		all = append(all, before[i])
-	}
-	return append(all, args...)
 }
 
 // AwaitReady waits until a broker that was launched serves, at most for

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // Bootstrap returns the client addresses of all brokers.
@@ -110,6 +111,28 @@ func (c *Cluster) Pause(i int) error { return c.signal(i, (*process).pause) }
 // Resume lets a frozen broker go on.
 func (c *Cluster) Resume(i int) error { return c.signal(i, (*process).resume) }
 
+// Isolate cuts a broker off from the others until Heal: nothing passes, in either
+// direction, and nothing is refused. Clients still reach it.
+func (c *Cluster) Isolate(i int) error { return c.setLinks(i, true, 0) }
+
+// Delay has everything between a broker and the others take longer, by d in each
+// direction, until Heal.
+func (c *Cluster) Delay(i int, d time.Duration) error { return c.setLinks(i, false, d) }
+
+// Heal undoes Isolate and Delay. What was sent meanwhile arrives.
+func (c *Cluster) Heal(i int) error { return c.setLinks(i, false, 0) }
+
+func (c *Cluster) setLinks(i int, cut bool, delay time.Duration) error {
+	if i < 0 || i >= len(c.layout) {
+		return fmt.Errorf("broker index %d: the cluster has %d brokers", i, len(c.layout))
+	}
+	if c.links == nil {
+		return fmt.Errorf("broker %d: %w", c.layout[i].ID, ErrNoLinks)
+	}
+	c.links.set(i, cut, delay)
+	return nil
+}
+
 func (c *Cluster) signal(i int, send func(*process) error) error {
 	p, err := c.running(i)
 	if err != nil {
@@ -156,6 +179,9 @@ func (c *Cluster) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	if c.links != nil {
+		errs = append(errs, c.links.close())
+	}
 	errs = append(errs, c.ports.Close())
 	if remove {
 		errs = append(errs, os.RemoveAll(c.dir))
