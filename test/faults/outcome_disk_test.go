@@ -306,21 +306,6 @@ func TestOutcomeSlowFollowerDisk(t *testing.T) {
 	r.atMost("stall", report.Longest(), 12*time.Second)
 }
 
-// TestOutcomeHungLeaderDisk: a leader whose syncs do not return loses the lead,
-// and is not waited for as a follower.
-func TestOutcomeHungLeaderDisk(t *testing.T) {
-	p, disks := onFaulty(t, plan{partitions: 1})
-	r := newRig(t, p)
-	leader := r.leaderThat(func(id int) bool { return len(r.ledBy(id)) > 0 })
-	hang := disks[leader-1].Inject(disk.Rule{Op: disk.OpSync, Hang: true})
-	r.fault(leader, "hung disk", func() error { <-hang.Hit(); return nil })
-	r.awaitNewLeader(leader, 0)
-	r.awaitAcks(100)
-	r.fault(leader, "the disk goes on", func() error { hang.Remove(); return nil })
-	report := r.verdict(check.Rules{})
-	r.atMost("stall", report.Longest(), 6*time.Second)
-}
-
 // TestOutcomeDiskLost: a broker comes back with its id and an empty disk. It
 // counts for nothing until it has everything again.
 func TestOutcomeDiskLost(t *testing.T) {
