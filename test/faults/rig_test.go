@@ -75,6 +75,9 @@ type rig struct {
 func newRig(t testing.TB, p plan) *rig {
 	t.Helper()
 	r := &rig{TB: t, plan: p.withDefaults(), history: history.New(), loading: make(chan error, 1), started: time.Now()}
+	if w, watched := t.(*witness); watched {
+		w.rig = r
+	}
 	r.net = host.NewNetwork(t, r.plan.brokers)
 	options := r.plan.host
 	options.Brokers, options.Binary = r.plan.brokers, r.plan.binary

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/test/faults/check"
+	"github.com/chronik-project/chronik/test/faults/load"
 )
 
 // witness is a test that takes down its failures and does not fail.
 type witness struct {
 	testing.TB
+	rig *rig // of the test
+
 	mu         sync.Mutex
 	complaints []string // guarded by mu
 }
@@ -43,18 +46,50 @@ func (r *rig) exposed() {
 	}
 }
 
-// watch runs a test and returns what it complained of.
+// watch runs a test and returns what it complained of. If it waited in vain, what
+// the replicas show comes first: waits are long on slow machines, too.
 func watch(t testing.TB, test func(testing.TB)) []string {
 	w := &witness{TB: t}
+	apart(func() { test(w) })
+	if w.rig != nil && w.Failed() {
+		waited := w.complaints
+		w.complaints = nil
+		apart(w.rig.testify)
+		w.complaints = append(w.complaints, waited...)
+	}
+	return w.complaints
+}
+
+// apart runs f, which may end its goroutine.
+func apart(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		test(w)
+		f()
 	}()
 	<-done
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.complaints
+}
+
+// testify ends a test that has failed with the checker's verdict on what is there.
+func (r *rig) testify() {
+	r.Helper()
+	if r.load == nil || r.final != nil {
+		return // there is nothing, or it has been judged
+	}
+	r.net.Heal()
+	_ = r.load.Finish(r.within(3 * time.Second)) // what it had not done it has not done
+	final, err := load.ReadReplicas(r.within(impatience), r.config())
+	if err != nil {
+		r.Logf("read the replicas: %v", err)
+		final = nil
+	}
+	report := check.Check(r.history, final, check.Rules{MinISR: r.plan.minISR})
+	for _, liveness := range []check.Class{check.NoRecovery, check.ISRNotFull, check.LaggingReplica, check.Unseen} {
+		delete(report.Counts, liveness)
+	}
+	if len(report.Counts) > 0 {
+		r.Errorf("history and replicas show %v", report.Counts)
+	}
 }
 
 func (w *witness) complain(text string) {
