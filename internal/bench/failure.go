@@ -20,6 +20,9 @@ const (
 	FailureDisconnected = "CLIENT_DISCONNECTED"
 	// FailureAbandoned is a record that was unanswered when the run ended.
 	FailureAbandoned = "CLIENT_ABANDONED"
+	// FailureNotConsumed is a record that was acked, and that no consumer had got
+	// when the run ended.
+	FailureNotConsumed = "CLIENT_NOT_CONSUMED"
 	// FailureOther is any other error of the client.
 	FailureOther = "CLIENT_ERROR"
 )

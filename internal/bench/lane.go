@@ -21,6 +21,7 @@ type lane struct {
 	began     time.Time     // of the newest block
 	fine      bool          // intervals are kept
 	intervals []Interval    // of all measured blocks
+	tail      *tail         // nil unless a consumer awaits the records
 }
 
 // newLanes opens the producers of every arm.
@@ -75,6 +76,7 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 	m.block(l.arm, recorders)
 	start := time.Now().Add(startDelay)
 	l.began = start
+	l.tail.open(start, l.fine)
 	if l.fine {
 		for _, rec := range recorders {
 			rec.per.began = start // nobody writes to it yet
@@ -92,7 +94,7 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 	rest, cancel := grace(ctx, drainLimit, drainGrace)
 	defer cancel()
 	for _, rec := range recorders {
-		rec.drain(rest)
+		rec.drain(rest, FailureAbandoned)
 	}
 	return recorders, offered
 }

@@ -118,6 +118,9 @@ type ProduceReport struct {
 	RecordsPerSecond float64 `json:"records_per_second"` // acked; for acks=0, sent
 	// MBPerSecond is of record values, in 1,000,000 bytes.
 	MBPerSecond float64 `json:"mb_per_second"`
+	// Seconds are what was acked in each second since the first record; the last
+	// one is no whole one.
+	Seconds []Second `json:"seconds"`
 	// Ack is from handing a record to the client to its ack. The client's own
 	// queue is most of it: this is no measure of the cluster's latency.
 	Ack          Quantiles     `json:"ack_us"`
@@ -165,7 +168,7 @@ func (t *target) saturate(ctx context.Context, c ProduceConfig, opts []kgo.Opt, 
 		}
 		l.producers = append(l.producers, p)
 	}
-	report := &ProduceReport{Environment: t.describe(ctx), Settings: c.settings(), Warnings: []string{}}
+	report := &ProduceReport{Environment: t.describe(ctx), Settings: c.settings(), Seconds: []Second{}, Warnings: []string{}}
 	m.enter(PhaseWarmup, 0)
 	l.flood(ctx, max(c.WarmupRecords, 0), m)
 
@@ -173,10 +176,13 @@ func (t *target) saturate(ctx context.Context, c ProduceConfig, opts []kgo.Opt, 
 	report.Started = time.Now().UTC()
 	beside := t.observe(ctx)
 	began := time.Now()
+	seconds := meter{began: began}
 	for _, rec := range l.flood(ctx, c.Records, m) {
 		l.total.merge(rec)
+		seconds.merge(rec.meter)
 	}
 	report.measured(l, c, time.Since(began))
+	report.Seconds = append(report.Seconds, seconds.seconds...)
 	beside.end()
 	l.close()
 
@@ -192,6 +198,9 @@ func (l *lane) flood(ctx context.Context, n int64, m *monitor) []*recorder {
 		recorders[i] = newRecorder()
 	}
 	m.block(l.arm, recorders)
+	for i, began := 0, time.Now(); i < len(recorders); i++ {
+		recorders[i].meter, recorders[i].size = &meter{began: began}, int64(l.producers[i].size)
+	}
 	var senders sync.WaitGroup
 	for i, p := range l.producers {
 		share := n / int64(len(l.producers))
@@ -212,7 +221,7 @@ func (l *lane) flood(ctx context.Context, n int64, m *monitor) []*recorder {
 	defer cancel()
 	for i, p := range l.producers {
 		_ = p.client.Flush(rest) // only to end the linger; drain finds what failed
-		recorders[i].drain(rest)
+		recorders[i].drain(rest, FailureAbandoned)
 	}
 	return recorders
 }

@@ -21,6 +21,7 @@ type producer struct {
 	ledger     *ledger
 	tap        *tap       // nil where the client's own errors must do
 	journal    *journal   // nil unless records are to be explained
+	passage    *passage   // nil unless a consumer awaits the records
 	order      sync.Mutex // held from taking a sequence number to handing its record over
 	flights    sync.Pool  // of *flight
 }
@@ -95,6 +96,7 @@ func (p *producer) offer(ctx context.Context, rec *recorder, due time.Time, answ
 	f.sent = time.Now()
 	f.due = due
 	rec.offering(due, f.sent)
+	p.passage.departed(f.sequence, due, f.sent)
 	f.record.Timestamp = f.sent
 	p.client.TryProduce(ctx, &f.record, f.promise)
 }
@@ -139,9 +141,12 @@ func (f *flight) end(r *kgo.Record, err error) {
 	}
 	p.flights.Put(f)
 	if err != nil {
-		rec.failedAs(p.explain(err, partition, sent), due, now)
+		name := p.explain(err, partition, sent)
+		rec.failedAs(name, due, now)
+		p.passage.failed(sequence, name, now)
 	} else {
 		rec.succeeded(due, sent, now)
+		p.passage.acked(sequence, now)
 	}
 	if answered != nil {
 		answered <- struct{}{} // has room: one record at a time

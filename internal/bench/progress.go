@@ -15,6 +15,7 @@ type Phase string
 // The phases of a run, in order.
 const (
 	PhasePrepare Phase = "prepare" // topic, clients
+	PhaseFill    Phase = "fill"    // a topic, to be read
 	PhaseWarmup  Phase = "warm-up" // load that is not measured
 	PhaseMeasure Phase = "measure"
 	PhaseVerify  Phase = "verify" // reading back

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,21 +30,27 @@ const (
 
 // reader reads this run's records from the beginning, past every end.
 type reader struct {
-	target   *target
-	client   *kgo.Client
-	verifier *verifier
-	monitor  *monitor
-	next     map[int32]int64 // the offset to read, by partition
-	fault    error           // the last error of a fetch
+	target *target
+	client *kgo.Client
+	next   map[int32]int64   // the offset to read, by partition
+	take   func(*kgo.Record) // what is done with each
+	came   time.Time         // when what is taken came
+	fault  error             // the last error of a fetch
 }
 
-// verify reads everything back. The producers must be closed.
+// verify reads everything back.
 func (t *target) verify(ctx context.Context, m *monitor) *Verification {
+	return t.hold(func(v *verifier) error { return t.readBack(ctx, v, m) })
+}
+
+// hold holds what read observes against the ledgers. The producers must be
+// closed.
+func (t *target) hold(read func(*verifier) error) *Verification {
 	for _, l := range t.ledgers {
 		l.freeze()
 	}
 	v := newVerifier(t.run, t.ledgers)
-	err := t.readBack(ctx, v, m)
+	err := read(v)
 	result := v.finish(err == nil)
 	if err != nil {
 		result.Reason = err.Error()
@@ -55,31 +62,37 @@ func (t *target) verify(ctx context.Context, m *monitor) *Verification {
 func (t *target) readBack(ctx context.Context, v *verifier, m *monitor) error {
 	ctx, cancel := grace(ctx, readLimit, readGrace)
 	defer cancel()
-	offsets := make(map[int32]kgo.Offset, len(t.starts))
-	next := make(map[int32]int64, len(t.starts))
-	for partition, start := range t.starts {
-		offsets[partition] = kgo.NewOffset().At(start)
-		next[partition] = start
-	}
-	client, err := t.connect(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: offsets}),
-		kgo.FetchMaxWait(readPoll),
-	)
+	r, err := t.newReader(t.starts, kgo.FetchMaxWait(readPoll))
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	r := &reader{target: t, client: client, verifier: v, monitor: m, next: next}
-	return r.run(ctx)
+	defer r.client.Close()
+	return r.verify(ctx, v, m)
 }
 
-// run reads until all that was sent has been seen, or nothing more comes.
+// newReader opens a consumer of the partitions in starts, from these offsets.
+func (t *target) newReader(starts map[int32]int64, opts ...kgo.Opt) (*reader, error) {
+	offsets := make(map[int32]kgo.Offset, len(starts))
+	for partition, start := range starts {
+		offsets[partition] = kgo.NewOffset().At(start)
+	}
+	client, err := t.connect(append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: offsets}))...)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{target: t, client: client, next: maps.Clone(starts)}, nil
+}
+
+// verify reads until all that was sent has been seen, or nothing more comes.
 // What lies before the end of the log after that is read too: a duplicate may
 // be the very last record.
-func (r *reader) run(ctx context.Context) error {
+func (r *reader) verify(ctx context.Context, v *verifier, m *monitor) error {
+	r.take = func(rec *kgo.Record) { v.observe(rec.Partition, rec.Offset, rec.Value) }
 	last := time.Now() // when something new was seen
 	for ctx.Err() == nil {
-		if r.poll(ctx) > 0 {
+		n := r.poll(ctx)
+		m.reading(v.seen(), v.total)
+		if n > 0 {
 			last = time.Now()
 			continue
 		}
@@ -87,7 +100,7 @@ func (r *reader) run(ctx context.Context) error {
 		ends, err := r.target.ends(ctx)
 		switch {
 		case err == nil && r.reached(ends):
-			if r.settled(idle) {
+			if v.settled(r.next, idle) {
 				return nil // what is missing is missing from the log
 			}
 		case idle > readIdle:
@@ -98,11 +111,11 @@ func (r *reader) run(ctx context.Context) error {
 }
 
 // settled reports, at the end of the log, whether it is worth waiting for more.
-func (r *reader) settled(idle time.Duration) bool {
-	if r.verifier.missingUnacked > 0 && idle <= readIdleUnacked {
+func (v *verifier) settled(next map[int32]int64, idle time.Duration) bool {
+	if v.missingUnacked > 0 && idle <= readIdleUnacked {
 		return false
 	}
-	return r.verifier.missingAcked == 0 || idle > readIdleAhead || !r.verifier.ahead(r.next)
+	return v.missingAcked == 0 || idle > readIdleAhead || !v.ahead(next)
 }
 
 // poll takes what has come, and returns how many records it was.
@@ -110,6 +123,7 @@ func (r *reader) poll(ctx context.Context) int {
 	wait, cancel := context.WithTimeout(ctx, readPoll)
 	defer cancel()
 	fetches := r.client.PollFetches(wait)
+	r.came = time.Now()
 	fetches.EachError(func(_ string, partition int32, err error) {
 		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 			r.fault = fmt.Errorf("partition %d: %w", partition, err)
@@ -118,16 +132,16 @@ func (r *reader) poll(ctx context.Context) int {
 	n := 0
 	fetches.EachRecord(func(rec *kgo.Record) {
 		n++
-		r.verifier.observe(rec.Partition, rec.Offset, rec.Value)
+		r.take(rec)
 		r.next[rec.Partition] = rec.Offset + 1
 	})
-	r.monitor.reading(r.verifier.seen(), r.verifier.total)
 	return n
 }
 
+// reached reports whether every partition that is read was read to its end.
 func (r *reader) reached(ends map[int32]int64) bool {
-	for partition, end := range ends {
-		if r.next[partition] < end {
+	for partition, next := range r.next {
+		if next < ends[partition] {
 			return false
 		}
 	}
@@ -139,13 +153,13 @@ func (r *reader) stuck(ends map[int32]int64, err error) error {
 	if err != nil {
 		return fmt.Errorf("find the end of the log: %w", err)
 	}
-	for partition, end := range ends {
-		if r.next[partition] < end {
+	for partition, next := range r.next {
+		if end := ends[partition]; next < end {
 			why := r.fault
 			if why == nil {
 				why = errors.New("the broker returns nothing more")
 			}
-			return fmt.Errorf("reading back stopped at offset %d of %d in partition %d: %w", r.next[partition], end, partition, why)
+			return fmt.Errorf("reading back stopped at offset %d of %d in partition %d: %w", next, end, partition, why)
 		}
 	}
 	return nil

@@ -26,6 +26,8 @@ type recorder struct {
 	closed   bool             // guarded by mu; no more records will be offered
 	lastAck  time.Time        // guarded by mu; zero while there is none
 	per      intervals        // guarded by mu
+	meter    *meter           // guarded by mu; nil unless acks are counted by second
+	size     int64            // of one record, for meter; set before any load
 
 	abandoned bool // guarded by mu; what is still heard is too late to count
 }
@@ -68,6 +70,9 @@ func (r *recorder) succeeded(due, sent, now time.Time) {
 	r.response.record(now.Sub(due))
 	r.service.record(now.Sub(sent))
 	r.per.succeeded(due, sent, now)
+	if r.meter != nil {
+		r.meter.add(now, r.size)
+	}
 	r.settle()
 }
 
@@ -92,9 +97,9 @@ func (r *recorder) settle() {
 }
 
 // drain says that no more records will be offered, and returns once every
-// record has ended. When ctx ends first the rest counts as abandoned, whatever
-// becomes of it later.
-func (r *recorder) drain(ctx context.Context) {
+// record has ended. When ctx ends first the rest has failed under the given
+// name, whatever becomes of it later.
+func (r *recorder) drain(ctx context.Context, name string) {
 	r.mu.Lock()
 	r.closed = true
 	r.settle()
@@ -109,7 +114,7 @@ func (r *recorder) drain(ctx context.Context) {
 	if left := r.offered - r.acked - r.failed; left > 0 {
 		r.abandoned = true
 		r.failed += left
-		r.errors[FailureAbandoned] += left
+		r.errors[name] += left
 	}
 }
 

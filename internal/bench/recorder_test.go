@@ -47,7 +47,7 @@ func TestDrainWaitsForEveryRecord(t *testing.T) {
 			r.offering(began, began)
 			time.AfterFunc(time.Duration(i+1)*time.Second, func() { r.succeeded(began, began, time.Now()) })
 		}
-		r.drain(t.Context())
+		r.drain(t.Context(), FailureAbandoned)
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("drained after %s, want 3s", took)
 		}
@@ -68,7 +68,7 @@ func TestDrainAbandonsWhatDoesNotEnd(t *testing.T) {
 		r.succeeded(began, began, began)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		r.drain(ctx)
+		r.drain(ctx, FailureAbandoned)
 		r.succeeded(began, began, time.Now()) // too late
 		r.failedAs("LATE", began, time.Now())
 		got := r.tally()

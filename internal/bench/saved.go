@@ -15,10 +15,13 @@ import (
 
 // ErrSaved is the cause of every error about a directory that is not, or no
 // longer, a saved run.
-var ErrSaved = errors.New("not a saved run of acks-all")
+var ErrSaved = errors.New("not a saved run of acks-all or e2e")
 
-// SavedSchema is the schema of a result.json that ReadSaved takes.
-const SavedSchema = "chronik.bench.acks-all/v1"
+// The schemas of a result.json that ReadSaved takes.
+const (
+	SavedSchema = "chronik.bench.acks-all/v1"
+	SavedE2E    = "chronik.bench.e2e/v1" // of which it reads what is a Report
+)
 
 // ReadSaved reads a run back from the directory it was saved in, with its
 // intervals.
@@ -36,8 +39,8 @@ func ReadSaved(dir string) (*Report, error) {
 	if err := json.Unmarshal(p, &saved); err != nil {
 		return nil, fmt.Errorf("%w: %s: result.json: %w", ErrSaved, dir, err)
 	}
-	if saved.Schema != SavedSchema {
-		return nil, fmt.Errorf("%w: %s: result.json has schema %q, want %s", ErrSaved, dir, saved.Schema, SavedSchema)
+	if saved.Schema != SavedSchema && saved.Schema != SavedE2E {
+		return nil, fmt.Errorf("%w: %s: result.json has schema %q, want %s or %s", ErrSaved, dir, saved.Schema, SavedSchema, SavedE2E)
 	}
 	report := &Report{}
 	if err := json.Unmarshal(saved.Data, report); err != nil {

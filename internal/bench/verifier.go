@@ -124,6 +124,11 @@ func (v *verifier) seen() int64 { return v.total - v.missingAcked - v.missingUna
 // observe takes one record as it was read.
 func (v *verifier) observe(partition int32, offset int64, value []byte) {
 	st, err := parseStamp(value)
+	v.sighted(partition, offset, st, err)
+}
+
+// sighted takes one record whose stamp has been read already.
+func (v *verifier) sighted(partition int32, offset int64, st stamp, err error) {
 	if err != nil {
 		v.corrupt++
 		v.note(Problem{Kind: kindCorrupt, Partition: partition, Offset: offset, Detail: err.Error()})

@@ -135,6 +135,9 @@ type Comparison struct {
 
 // Compare compares every other side with the first.
 func Compare(sides []Side, o Options) (*Report, error) {
+	if err := sameWay(sides); err != nil {
+		return nil, err
+	}
 	o = o.withDefaults()
 	r := &Report{
 		Method: Method{

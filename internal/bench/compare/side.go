@@ -93,3 +93,19 @@ func (r Run) find(arm bench.Arm) *bench.ArmReport {
 	}
 	return nil
 }
+
+// sameWay refuses to compare times to the ack with times to the consumer.
+func sameWay(sides []Side) error {
+	ends := map[bool]string{}
+	for _, side := range sides {
+		for _, run := range side.Runs {
+			if arms := run.Report.Arms; len(arms) > 0 {
+				ends[arms[0].LatencyOf == bench.LatencyOfConsumption] = run.Dir
+			}
+		}
+	}
+	if len(ends) > 1 {
+		return fmt.Errorf("%w: %s is from produce to consume, and %s to the ack", ErrNothing, ends[true], ends[false])
+	}
+	return nil
+}

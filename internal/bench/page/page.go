@@ -106,5 +106,9 @@ func title(r *bench.Report) string {
 	if r.Settings.RatePerSecond != nil {
 		load = fmt.Sprintf("%g records/s", *r.Settings.RatePerSecond)
 	}
-	return fmt.Sprintf("acks=%s, %s", strings.Join(names, " and "), load)
+	way := ""
+	if len(r.Arms) > 0 && r.Arms[0].LatencyOf == bench.LatencyOfConsumption {
+		way = "from produce to consume, "
+	}
+	return fmt.Sprintf("%sacks=%s, %s", way, strings.Join(names, " and "), load)
 }

@@ -3,39 +3,25 @@ package bench
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	engine "github.com/chronik-project/chronik/internal/bench"
 	"github.com/chronik-project/chronik/internal/cli/globals"
-	"github.com/chronik-project/chronik/internal/cli/settings"
 )
 
 // acksAllOptions is the command line of bench acks-all.
 type acksAllOptions struct {
-	targetOptions
-	acks        string
-	rate        rateValue
-	arrival     string
-	seed        uint64
-	duration    time.Duration
-	warmup      time.Duration
-	warmupMax   time.Duration
+	loadOptions
 	block       time.Duration
 	closedLoop  bool
 	concurrency int
-	maxBuffered int
-	assert      string
-	traces      string
-	out         string
 	sweep       sweepOptions
-	command     func(seed string) string // the command line that runs it again
 }
 
 func newAcksAll(g *globals.Globals, version string) *cobra.Command {
-	o := acksAllOptions{rate: 1000}
+	var o acksAllOptions
 	cmd := &cobra.Command{
 		Use:   "acks-all",
 		Short: "Compare the latency of acks=all, 1 and 0, and verify every record",
@@ -99,37 +85,24 @@ meets --slo, 5 when verification fails.`,
 			if o.sweep.findMax && !cmd.Flags().Changed("acks") {
 				o.acks = string(engine.AcksAll)
 			}
-			o.command = func(seed string) string { return commandLine(cmd, seed) }
+			o.repeatedBy(cmd)
 			return acksAll(cmd.Context(), g, o, version)
 		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&o.acks, "acks", "all,1,0", "settings to compare, any of `all,1,0,all+idempotent`")
-	fs.Var(&o.rate, "rate", "`RECORDS` per second that each arm offers, such as 1000, 20k")
-	fs.DurationVar(&o.duration, "duration", 10*time.Second, "measured `DURATION`, shared by the arms")
-	fs.DurationVar(&o.warmup, "warmup", 3*time.Second, "least `DURATION` of load before it that is not measured, shared by the arms; 0 for none")
-	fs.DurationVar(&o.warmupMax, "warmup-max", time.Minute, "`DURATION` at which the warm-up ends that has not settled")
-	fs.StringVar(&o.arrival, "arrival", string(engine.Uniform), "`PROCESS` that spaces the records: uniform or poisson")
-	fs.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that makes poisson arrivals repeatable (default random)")
+	o.bindSchedule(fs, " that each arm offers", ", shared by the arms")
 	o.bind(fs)
 	fs.DurationVar(&o.block, "block", 5*time.Second, "longest `DURATION` of one arm's turn")
-	fs.IntVar(&o.maxBuffered, "max-buffered", 0, "records that may wait in a client; more are shed, which is a failure (default 5 s of load)")
 	fs.BoolVar(&o.closedLoop, "closed-loop", false, "send the next record when the last is answered; ignores --rate")
 	fs.IntVar(&o.concurrency, "concurrency", 1, "number of callers in a closed loop")
-	fs.StringVar(&o.traces, "traces", tracesAuto, "`WHERE` brokers serve traces: auto (they say so), off, or BROKER=HOST:PORT,...")
-	fs.StringVar(&o.assert, "assert", "", "exit with status 4 unless all `CLAIMS` hold, such as p99<10ms,loss==0")
+	o.bindOutcome(fs)
 	fs.BoolVar(&o.sweep.findMax, "find-max", false, "search for the highest rate that meets --slo, from --rate on; --duration is how long each is held")
 	fs.StringVar(&o.sweep.slo, "slo", "", "`CLAIMS` that a rate has to meet, such as p99<10ms,errors<0.1%")
 	fs.StringVar(&o.sweep.rates, "sweep", "", "measure these `RATES` one after the other, such as 1k,5k,20k")
-	fs.StringVar(&o.out, "out", "", "save the result and the histograms in this new `DIR`")
-	settings.Alias(fs, "throughput", "rate")
-	arms := make([]string, 0, len(engine.Arms()))
-	for _, arm := range engine.Arms() {
-		arms = append(arms, string(arm))
-	}
 	bindCompletions(g, cmd, map[string][]string{
-		"acks":    append([]string{"all,1,0"}, arms...),
+		"acks":    append([]string{"all,1,0"}, armNames()...),
 		"traces":  {tracesAuto, tracesOff},
 		"arrival": {string(engine.Uniform), string(engine.Poisson)},
 	})
@@ -137,32 +110,12 @@ meets --slo, 5 when verification fails.`,
 }
 
 func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
-	arms, err := engine.ParseArms(o.acks)
-	if err != nil {
-		return engine.Config{}, nil, usage(err)
-	}
-	arrival, err := engine.ParseArrival(strings.ToLower(o.arrival))
-	if err != nil {
-		return engine.Config{}, nil, usage(err)
-	}
-	claims, err := engine.ParseAssertions(o.assert)
-	if err != nil {
-		return engine.Config{}, nil, usage(err)
-	}
-	addrs, skipTraces, err := parseTraces(o.traces)
+	c, claims, err := o.loadOptions.config()
 	if err != nil {
 		return engine.Config{}, nil, err
 	}
-	warmup := o.warmup
-	if warmup == 0 {
-		warmup = -1 // the engine's zero is its default
-	}
-	return engine.Config{
-		Arms: arms, Rate: float64(o.rate), Arrival: arrival, Seed: o.seed,
-		Duration: o.duration, Warmup: warmup, WarmupMax: o.warmupMax, Block: o.block,
-		ClosedLoop: o.closedLoop, Concurrency: o.concurrency, MaxBuffered: o.maxBuffered,
-		KeepIntervals: o.out != "", SkipTraces: skipTraces, TraceAddrs: addrs,
-	}, claims, nil
+	c.Block, c.ClosedLoop, c.Concurrency = o.block, o.closedLoop, o.concurrency
+	return c, claims, nil
 }
 
 func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version string) error {

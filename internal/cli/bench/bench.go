@@ -30,11 +30,13 @@ func NewCommand(g *globals.Globals, version string) *cobra.Command {
 Records go to a temporary topic. Each carries a checksum, and everything is
 read back: a benchmark that loses data fails, however fast it was.`,
 		Example: `  chronik bench acks-all --rate 1000 --duration 30s
+  chronik bench e2e --rate 1000 --duration 30s
   chronik bench produce --records 1000000
+  chronik bench consume --consumers 3
   chronik bench failover
   chronik bench compare base/ new/`,
 	}
-	cmd.AddCommand(newAcksAll(g, version), newProduce(g, version), newCompare(g), newReport(g), newFailover(g, version))
+	cmd.AddCommand(newAcksAll(g, version), newE2E(g, version), newProduce(g, version), newConsume(g, version), newCompare(g), newReport(g), newFailover(g, version))
 	return cmd
 }
 

@@ -167,7 +167,8 @@ func sampleProduceReport() *engine.ProduceReport {
 			LingerMicros: 10_000, Compression: "snappy", Partitioner: "client default (sticky)", AckTimeoutMillis: 10_000,
 		},
 		Sent: 1_000_000, Acked: of(int64(1_000_000)), ErrorsByCode: map[string]int64{},
-		Millis: 4812.7, RecordsPerSecond: 207783.6, MBPerSecond: 212.8, Ack: quantiles(1_000_000, 42_000),
+		Seconds: []engine.Second{{Records: 300_000, Bytes: 307_200_000}, {Millis: 1000, Records: 290_000, Bytes: 296_960_000}, {Millis: 2000, Records: 410_000, Bytes: 419_840_000}},
+		Millis:  4812.7, RecordsPerSecond: 207783.6, MBPerSecond: 212.8, Ack: quantiles(1_000_000, 42_000),
 		Verification: &engine.Verification{
 			Counts: engine.Counts{Acked: 1_010_000, ReadBack: 1_010_000}, OK: true, Complete: true,
 			Arms: map[string]engine.Counts{}, Problems: []engine.Problem{},
@@ -235,6 +236,13 @@ func TestResultsAreGolden(t *testing.T) {
 		{name: "failover.tsv", result: failoverResult(sampleFailover()), format: out.TSV},
 		{name: "produce.txt", result: produceResult(sampleProduceReport()), format: out.Table},
 		{name: "produce.json", result: produceResult(sampleProduceReport()), format: out.JSON},
+		{name: "e2e.txt", result: e2eResult(sampleE2E()), format: out.Table},
+		{name: "e2e.json", result: e2eResult(sampleE2E()), format: out.JSON},
+		{name: "e2e.tsv", result: e2eResult(sampleE2E()), format: out.TSV},
+		{name: "consume.txt", result: consumeResult(sampleConsumeReport()), format: out.Table},
+		{name: "consume_existing.txt", result: consumeResult(sampleExisting()), format: out.Table},
+		{name: "consume.json", result: consumeResult(sampleConsumeReport()), format: out.JSON},
+		{name: "consume.tsv", result: consumeResult(sampleConsumeReport()), format: out.TSV},
 		{name: "produce.tsv", result: produceResult(sampleProduceReport()), format: out.TSV},
 	}
 	for _, tt := range tests {

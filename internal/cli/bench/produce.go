@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	engine "github.com/chronik-project/chronik/internal/bench"
-	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/globals"
 	"github.com/chronik-project/chronik/internal/cli/settings"
 )
@@ -53,27 +52,23 @@ Exit status: 1 when a record failed, 5 when verification fails.`,
 	fs.StringVar(&o.compression, "compression", "snappy", "`CODEC`: none, gzip, snappy, lz4 or zstd")
 	o.bind(fs)
 	settings.Alias(fs, "num-records", "records")
-	arms := make([]string, 0, len(engine.Arms()))
-	for _, arm := range engine.Arms() {
-		arms = append(arms, string(arm))
-	}
 	bindCompletions(g, cmd, map[string][]string{
-		"acks":        arms,
-		"compression": {"none", "gzip", "snappy", "lz4", "zstd"},
+		"acks":        armNames(),
+		"compression": codecs,
 	})
 	return cmd
 }
 
+// codecs are the values of --compression.
+var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
+
 func (o produceOptions) config() (engine.ProduceConfig, error) {
-	arms, err := engine.ParseArms(o.acks)
+	arm, err := oneArm(o.acks)
 	if err != nil {
-		return engine.ProduceConfig{}, usage(err)
-	}
-	if len(arms) != 1 {
-		return engine.ProduceConfig{}, exit.Usagef("acks-all compares several", "--acks: want one setting, not %d", len(arms))
+		return engine.ProduceConfig{}, err
 	}
 	c := engine.ProduceConfig{
-		Records: int64(o.records), WarmupRecords: o.warmup, Arm: arms[0], Linger: o.linger, Compression: o.compression,
+		Records: int64(o.records), WarmupRecords: o.warmup, Arm: arm, Linger: o.linger, Compression: o.compression,
 	}
 	if c.WarmupRecords == 0 {
 		c.WarmupRecords = -1 // the engine's zero is its default

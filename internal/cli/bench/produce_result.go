@@ -7,34 +7,40 @@ import (
 	"github.com/chronik-project/chronik/internal/cli/out"
 )
 
-// produceSummary is the summary of chronik.bench.produce/v1.
-type produceSummary struct {
+// throughputSummary is the summary of chronik.bench.produce/v1 and consume/v1.
+type throughputSummary struct {
 	Interrupted bool `json:"interrupted"`
 	// Verified is null when verification was not asked for.
 	Verified *bool `json:"verified"`
 }
 
-// produceResult lays out a report.
-func produceResult(report *engine.ProduceReport) *out.Result {
-	s := produceSummary{Interrupted: report.Interrupted}
-	if v := report.Verification; v != nil {
+func newThroughputSummary(interrupted bool, v *engine.Verification) throughputSummary {
+	s := throughputSummary{Interrupted: interrupted}
+	if v != nil {
 		s.Verified = &v.OK
 	}
-	footer := []string{"", "integrity  " + verdict(report.Verification)}
-	for _, p := range problems(report.Verification) {
-		footer = append(footer, "           "+p)
+	return s
+}
+
+// produceResult lays out a report.
+func produceResult(report *engine.ProduceReport) *out.Result {
+	return throughputResult("chronik.bench.produce/v1", report, report.Environment, report.Verification, out.Result{
+		Errors:  failuresOf("acks="+string(report.Settings.Acks), report.ErrorsByCode, report.Sent),
+		Summary: newThroughputSummary(report.Interrupted, report.Verification),
+		Notes:   report.Warnings,
+		Blocks:  []out.Block{{Head: produceHead(report), Grid: produceGrid(report)}},
+	})
+}
+
+// throughputResult completes the result of producing or consuming.
+func throughputResult(schema string, data any, env engine.Environment, v *engine.Verification, r out.Result) *out.Result {
+	r.Schema, r.Data, r.ClusterID = schema, data, deref(env.Cluster.ID)
+	r.Names = []string{env.Topic.Name}
+	r.Footer = []string{"", "integrity  " + verdict(v)}
+	for _, p := range problems(v) {
+		r.Footer = append(r.Footer, "           "+p)
 	}
-	return &out.Result{
-		Schema:    "chronik.bench.produce/v1",
-		ClusterID: deref(report.Environment.Cluster.ID),
-		Data:      report,
-		Errors:    failuresOf("acks="+string(report.Settings.Acks), report.ErrorsByCode, report.Sent),
-		Summary:   s,
-		Notes:     report.Warnings,
-		Blocks:    []out.Block{{Head: produceHead(report), Grid: produceGrid(report)}},
-		Footer:    footer,
-		Names:     []string{report.Environment.Topic.Name},
-	}
+	return &r
 }
 
 func produceHead(r *engine.ProduceReport) []string {
@@ -44,6 +50,7 @@ func produceHead(r *engine.ProduceReport) []string {
 		fmt.Sprintf("load       as fast as it goes, %s, %s records", plural(s.Producers, "producer"), out.FormatBytes(int64(s.RecordBytes))),
 		fmt.Sprintf("client     linger %s, compression %s, partitioner %s; %s records of warm-up not measured",
 			duration(s.LingerMicros/1000), s.Compression, s.Partitioner, group(s.WarmupRecords)),
+		"seconds    " + slowestWords(r.Seconds),
 	}
 	if r.Interrupted {
 		head = append(head, "INTERRUPTED: this is what there was until then")

@@ -68,7 +68,7 @@ func describe(p engine.Progress) string {
 	}
 	parts = append(parts, elapsed)
 	switch p.Phase {
-	case engine.PhaseWarmup, engine.PhaseMeasure:
+	case engine.PhaseFill, engine.PhaseWarmup, engine.PhaseMeasure:
 		parts = append(parts, fmt.Sprintf("%s sent, %s acked, %s failed", group(p.Offered), group(p.Acked), group(p.Failed)))
 		if p.P99 > 0 {
 			parts = append(parts, "p99 "+millis(p.P99))
