@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 func newBenchReplica(b *testing.B) *Replica {
 	b.Helper()
 	disk := vfs.NewMem()
-	log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 4 << 20, FirstFileBytes: 64 << 10})
+	log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 4 << 20, FirstFileBytes: 64 << 10, MaxReplayBytes: math.MaxInt64})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func leadOnly(b testing.TB, table *Table, partitions int32) []*Replica {
 	for i := range assignment {
 		assignment[i] = []cluster.BrokerID{1}
 	}
-	apply(cluster.CreateTopic{ID: id, Name: "t", Assignment: assignment})
+	apply(cluster.CreateTopic{ID: id, Name: "t", Assignment: assignment, Configs: map[string]string{"retention.ms": "-1"}})
 	table.Apply(img)
 	var replicas []*Replica
 	for p := range partitions {

@@ -38,17 +38,20 @@ func (rc *recovery) replay(f wal.Frame) error {
 	return nil
 }
 
+// flush writes out what was replayed, and lets it go.
 func (rc *recovery) flush() error {
-	for tp, r := range rc.t.replicas {
+	replicas := rc.t.unordered()
+	return rc.t.severally(len(replicas), func(i int) error {
+		r := replicas[i]
 		if r.log == nil {
-			continue
+			return nil
 		}
 		if err := r.log.Flush(); err != nil {
-			return fmt.Errorf("flush %s during replay: %w", tp, err)
+			return fmt.Errorf("flush %s during replay: %w", r.tp, err)
 		}
 		r.log.TrimTail(0)
-	}
-	return nil
+		return nil
+	})
 }
 
 // drop forgets a removed replica, sound or not. Frames after this one are of

@@ -26,6 +26,7 @@ func (l *Log) Append(e Entry) (LSN, error) {
 	first := len(r.buf) == 0
 	r.add(&e, l.marks.end, size)
 	l.marks.end += LSN(size)
+	l.budget.log += int64(size)
 	l.state.appended = true
 	end := l.marks.end
 	l.mu.Unlock()
@@ -71,7 +72,8 @@ func (l *Log) refusal() error {
 	}
 }
 
-// Reserve waits for room for a payload of n bytes. Whoever reserved either
+// Reserve waits for room for a payload of n bytes, in memory and in what a
+// restart may have to replay. Whoever reserved either
 // appends a KindAppend of that size or calls [Log.Unreserve]. Reserve before
 // taking locks that others need: this is where a slow disk pushes back.
 //
@@ -110,12 +112,15 @@ func (l *Log) Unreserve(n int) {
 	l.budget.free(n)
 }
 
-// budget bounds the payload in memory. Invariant: reserved <= used <= limit,
+// budget bounds the payload in memory, and the log that is not released.
+// Invariant: reserved <= used <= limit,
 // unless somebody appended without a reservation what another had reserved.
 type budget struct {
 	limit    int
-	used     int // reserved, waiting for its round, or being written
-	reserved int // not appended yet
+	used     int   // reserved, waiting for its round, or being written
+	reserved int   // not appended yet
+	log      int64 // bytes of log that were not released
+	maxLog   int64
 	waiters  []*reservation
 }
 
@@ -127,12 +132,18 @@ type reservation struct {
 
 // reserve takes room if there is some and nobody came first.
 func (b *budget) reserve(n int) bool {
-	if len(b.waiters) > 0 || b.used+n > b.limit {
+	if len(b.waiters) > 0 || !b.fits(n) {
 		return false
 	}
 	b.used += n
 	b.reserved += n
 	return true
+}
+
+// fits reports whether there is room. A log of which all was released has some.
+func (b *budget) fits(n int) bool {
+	ahead := b.log + int64(b.reserved)
+	return b.used+n <= b.limit && (ahead == 0 || ahead+int64(n) <= b.maxLog)
 }
 
 // take turns reserved room into used room; what was not reserved is taken if
@@ -158,7 +169,7 @@ func (b *budget) queue(n int) *reservation {
 // free returns room and grants it to those who wait, in their order.
 func (b *budget) free(n int) {
 	b.used -= n
-	for len(b.waiters) > 0 && b.used+b.waiters[0].bytes <= b.limit {
+	for len(b.waiters) > 0 && b.fits(b.waiters[0].bytes) {
 		w := b.waiters[0]
 		b.waiters = b.waiters[1:]
 		b.used += w.bytes

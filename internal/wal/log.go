@@ -85,7 +85,7 @@ func Open(o Options) (*Log, error) {
 		stopped:   make(chan struct{}),
 		filling:   newRound(),
 		spare:     newRound(),
-		budget:    budget{limit: o.MaxBufferedBytes},
+		budget:    budget{limit: o.MaxBufferedBytes, maxLog: o.MaxReplayBytes},
 		files:     fileSet{changed: make(chan struct{}, 1)},
 
 		witnessSlot: slot,
@@ -206,6 +206,8 @@ func (l *Log) WaitSynced(ctx context.Context, lsn LSN) error {
 func (l *Log) Release(upTo LSN) error {
 	l.mu.Lock()
 	released := l.files.release(upTo)
+	l.budget.log = min(l.budget.log, int64(l.marks.end-upTo))
+	l.budget.free(0)
 	err := l.state.err
 	l.mu.Unlock()
 	if released {

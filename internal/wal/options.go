@@ -38,6 +38,12 @@ type Options struct {
 	//
 	// The default is 32 MiB.
 	MaxBufferedBytes int
+	// MaxReplayBytes bounds the log behind what was released, which the next
+	// start may have to replay. Appends beyond it wait in [Log.Reserve] for the
+	// next [Log.Release].
+	//
+	// The default is 768 MiB.
+	MaxReplayBytes int64
 	// BackgroundSyncInterval is how long async entries may stay unsynced.
 	//
 	// The default is 100 ms.
@@ -69,6 +75,7 @@ func (o Options) withDefaults() Options {
 	o.FirstFileBytes = min(cmp.Or(o.FirstFileBytes, 4<<20), o.FileBytes)
 	o.RecycleFiles = cmp.Or(o.RecycleFiles, 8)
 	o.MaxBufferedBytes = cmp.Or(o.MaxBufferedBytes, 32<<20)
+	o.MaxReplayBytes = cmp.Or(o.MaxReplayBytes, 768<<20)
 	o.BackgroundSyncInterval = cmp.Or(o.BackgroundSyncInterval, 100*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -20,6 +20,9 @@ type Stats struct {
 	SyncInFlight time.Duration
 	// Buffered is the payload that is reserved or not yet on disk.
 	Buffered int
+	// Unreleased is the log that a restart may have to replay, as far as it was
+	// written since the log was opened.
+	Unreleased int64
 	// Files are the log files in use, Ready those prepared to be used next.
 	Files, Ready int
 	// End and Durable are the positions.
@@ -33,7 +36,7 @@ func (l *Log) Stats() Stats {
 	s := l.meter.snapshot(l.o.Now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.Buffered = l.budget.used
+	s.Buffered, s.Unreleased = l.budget.used, l.budget.log
 	s.Files, s.Ready = len(l.files.used), len(l.files.ready)
 	s.End, s.Durable = l.marks.end, l.marks.durable
 	s.NoSpace = l.state.noSpace != nil
