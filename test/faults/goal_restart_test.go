@@ -155,12 +155,14 @@ func (s *restarts) recovered() string {
 func (s *restarts) onDisk() string {
 	var total int64
 	err := filepath.WalkDir(s.brokers.Brokers()[0].DataDir, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+		if err == nil && !entry.IsDir() {
+			var info fs.FileInfo
+			if info, err = entry.Info(); err == nil {
+				total += info.Size()
+			}
 		}
-		info, err := entry.Info()
-		if err == nil {
-			total += info.Size()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the broker goes on replacing files
 		}
 		return err
 	})
