@@ -57,10 +57,10 @@ func (s *strain) add(n int) {
 }
 
 const (
-	// firstAllowance is where a catch-up starts, leastAllowance what it always has.
-	firstAllowance, leastAllowance = 2 << 20, 1 << 20
+	// leastAllowance is where a catch-up starts, and what it always has.
+	leastAllowance = 256 << 10
 	// allowanceStep is by how much it grows at a time, while nobody is hurt.
-	allowanceStep = 512 << 10
+	allowanceStep = 256 << 10
 	// allowanceInterval is the time between two looks at it: some rounds of sync.
 	allowanceInterval = 250 * time.Millisecond
 	// catchUpFactor is how many times as fast as the logs grow the follower is
@@ -83,7 +83,7 @@ type allowance struct {
 }
 
 func newAllowance(most int) allowance {
-	return allowance{most: most, window: min(firstAllowance, most)}
+	return allowance{most: most, window: min(leastAllowance, most)}
 }
 
 // due reports whether it is time to look.

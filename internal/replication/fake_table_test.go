@@ -22,6 +22,7 @@ type fakeTable struct {
 
 	mu      sync.Mutex
 	fsync   time.Duration                       // guarded by mu; how long a round takes
+	disk    *fakeDisk                           // guarded by mu; what it waits for besides, nil: nothing
 	logs    map[cluster.TopicPartition]*fakeLog // guarded by mu
 	index   uint64                              // guarded by mu
 	ready   bool                                // guarded by mu; registered: may accept sessions
@@ -56,6 +57,9 @@ func (t *fakeTable) run(ctx context.Context) {
 		for _, l := range t.logs {
 			ends[l] = fakeEnd{end: l.end(), generation: l.generation}
 		}
+		if t.disk != nil {
+			fsync += t.disk.wait(t.dirtyBytes())
+		}
 		t.mu.Unlock()
 		if stuck {
 			continue
@@ -68,6 +72,36 @@ func (t *fakeTable) run(ctx context.Context) {
 		}
 		t.synced(ends)
 	}
+}
+
+// dirtyBytes is what the next round writes. t.mu is held.
+func (t *fakeTable) dirtyBytes() (n int) {
+	for _, l := range t.logs {
+		for i := len(l.batches) - 1; i >= 0 && l.batches[i].BaseOffset() >= l.durable; i-- {
+			n += len(l.batches[i])
+		}
+	}
+	return n
+}
+
+// fakeDisk is shared by several tables: one round waits for those before it.
+type fakeDisk struct {
+	bytesPerSecond int
+
+	mu   sync.Mutex
+	busy time.Time // guarded by mu; until then
+}
+
+// wait is how long it takes until so many bytes are written.
+func (d *fakeDisk) wait(n int) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	if d.busy.Before(now) {
+		d.busy = now
+	}
+	d.busy = d.busy.Add(time.Duration(float64(n) / float64(d.bytesPerSecond) * float64(time.Second)))
+	return d.busy.Sub(now)
 }
 
 type fakeEnd struct {
