@@ -209,7 +209,7 @@ func TestStoreAtEveryOperation(t *testing.T) {
 				seeds = 10
 			}
 			for seed := range seeds {
-				for at := int64(0); ; at++ {
+				for at := int64(0); ; at += storeStride {
 					ended, err := storeTrial(seed, at, rule)
 					if err != nil {
 						t.Fatalf("seed %d, operation %d: %v", seed, at, err)
