@@ -19,13 +19,15 @@ var errNoVote = errors.New("this broker has no metadata yet and does not vote")
 type gate struct {
 	*raft.NetworkTransport
 	open atomic.Bool
-	// leads reports whether this member still leads in a term, and reach whether
-	// another one can be dialed. Both are set before raft is started.
-	leads func(term uint64) bool
-	reach func(id raft.ServerID) error
-	rpcs  chan raft.RPC
-	stop  chan struct{}
-	pump  sync.WaitGroup
+	// leads reports whether this member still leads in a term, reach whether
+	// another one can be dialed, and stored how far this member's own log goes. They
+	// are set before raft is started.
+	leads  func(term uint64) bool
+	reach  func(id raft.ServerID) error
+	stored *stored
+	rpcs   chan raft.RPC
+	stop   chan struct{}
+	pump   sync.WaitGroup
 }
 
 var (

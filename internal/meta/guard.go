@@ -31,6 +31,8 @@ type guardedStore struct {
 	// and with false when the write has ended after all.
 	yieldAfter time.Duration
 	yield      func(hangs bool)
+	// stored is told of every entry that has been written.
+	stored *stored
 }
 
 // StoreLog writes one entry.
@@ -38,7 +40,11 @@ func (g *guardedStore) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.
 
 // StoreLogs writes entries.
 func (g *guardedStore) StoreLogs(logs []*raft.Log) error {
-	return g.watched("store log entries", func() error { return g.store.StoreLogs(logs) })
+	err := g.watched("store log entries", func() error { return g.store.StoreLogs(logs) })
+	if err == nil && len(logs) > 0 {
+		g.stored.upTo(logs[len(logs)-1].Index)
+	}
+	return err
 }
 
 // DeleteRange deletes entries at either end.

@@ -59,8 +59,9 @@ func TestGuardReports(t *testing.T) {
 					start := time.Now()
 					reports, after := 0, time.Duration(-1)
 					g := &guardedStore{
-						store: &slowStore{InmemStore: raft.NewInmemStore(), takes: tt.takes, err: tt.err},
-						after: 5 * time.Second,
+						store:  &slowStore{InmemStore: raft.NewInmemStore(), takes: tt.takes, err: tt.err},
+						after:  5 * time.Second,
+						stored: newStored(),
 						fail: func(err error) {
 							reports++
 							after = time.Since(start)

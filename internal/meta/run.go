@@ -46,10 +46,11 @@ func (r *Raft) Run(ctx context.Context) (err error) {
 		Logger:                hlog,
 	}))
 	defer func() { _ = g.Close() }() // closes the stream
-	g.leads, g.reach = r.leadsIn, stream.reach
+	g.leads, g.reach, g.stored = r.leadsIn, stream.reach, newStored()
 	guarded := &guardedStore{
 		store: logs, after: r.o.StuckAfter, fail: r.stuck,
 		yieldAfter: r.o.YieldAfter, yield: func(hangs bool) { r.hang(stream, hangs) },
+		stored: g.stored,
 	}
 	if wrap := r.o.storeForTesting; wrap != nil {
 		guarded.store = wrap(logs)

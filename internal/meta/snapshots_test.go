@@ -116,7 +116,7 @@ func TestMissingPartsAreNoticed(t *testing.T) {
 				t.Fatal(tt.name, err)
 			}
 		}
-		logs := &guardedStore{store: log, after: r.o.StuckAfter, fail: fail}
+		logs := &guardedStore{store: log, after: r.o.StuckAfter, fail: fail, stored: newStored()}
 		fail(logs.SetUint64(currentTerm, 1))
 		for i := range tt.entries {
 			fail(logs.StoreLog(&raft.Log{Index: i + 1, Term: 1}))
