@@ -42,7 +42,7 @@ type Options struct {
 	// start may have to replay. Appends beyond it wait in [Log.Reserve] for the
 	// next [Log.Release].
 	//
-	// The default is 768 MiB.
+	// The default is 1 GiB.
 	MaxReplayBytes int64
 	// BackgroundSyncInterval is how long async entries may stay unsynced.
 	//
@@ -75,7 +75,7 @@ func (o Options) withDefaults() Options {
 	o.FirstFileBytes = min(cmp.Or(o.FirstFileBytes, 4<<20), o.FileBytes)
 	o.RecycleFiles = cmp.Or(o.RecycleFiles, 8)
 	o.MaxBufferedBytes = cmp.Or(o.MaxBufferedBytes, 32<<20)
-	o.MaxReplayBytes = cmp.Or(o.MaxReplayBytes, 768<<20)
+	o.MaxReplayBytes = cmp.Or(o.MaxReplayBytes, 1<<30)
 	o.BackgroundSyncInterval = cmp.Or(o.BackgroundSyncInterval, 100*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
