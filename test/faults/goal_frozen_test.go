@@ -59,6 +59,7 @@ func (c *campaign) freezes(r *rig, n int) []blow {
 		longest = 4 * time.Second
 	}
 	var blows []blow
+	id := r.topicID() // while everybody answers
 	frozen := map[int]asleep{}
 	for len(blows) < n || len(frozen) > 0 {
 		if len(frozen) < lanes && len(blows) < n {
@@ -71,7 +72,7 @@ func (c *campaign) freezes(r *rig, n int) []blow {
 		}
 		next := slices.MinFunc(slices.Collect(maps.Keys(frozen)), func(a, b int) int { return int(frozen[a].until - frozen[b].until) })
 		r.pause(max(0, frozen[next].until-r.history.Now()))
-		c.wake(r, next, frozen[next].led)
+		c.wake(r, next, id, frozen[next].led)
 		delete(frozen, next)
 		r.pause(between(c.rng, 200*time.Millisecond, time.Second))
 	}
@@ -80,11 +81,11 @@ func (c *campaign) freezes(r *rig, n int) []blow {
 
 // wake lets a broker go on, with requests waiting for it that it would have
 // answered as the leader.
-func (c *campaign) wake(r *rig, victim int, led []int32) {
+func (c *campaign) wake(r *rig, victim int, topicID [16]byte, led []int32) {
 	r.Helper()
 	var clients sync.WaitGroup
 	ctx := r.within(20 * time.Second)
-	w := &waiter{r: r, node: int32(victim), topicID: r.topicID(), said: map[string]int{}}
+	w := &waiter{r: r, node: int32(victim), topicID: topicID, said: map[string]int{}}
 	for _, p := range led {
 		clients.Go(func() { w.produce(ctx, p) })
 		clients.Go(func() { w.fetch(ctx, p) })
