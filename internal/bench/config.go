@@ -180,6 +180,12 @@ type Config struct {
 	// SkipTraces leaves out saying where the time goes.
 	SkipTraces bool
 
+	// gate is where a worker meets the others, of whom it is number index; nil
+	// for a run of its own.
+	gate    *gate
+	index   int
+	workers int
+
 	// latenessFloor is for tests that are not about the generator, on machines
 	// that may be busy: it need not be more punctual than that.
 	latenessFloor time.Duration

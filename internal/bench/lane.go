@@ -22,13 +22,14 @@ type lane struct {
 	fine      bool          // intervals are kept
 	intervals []Interval    // of all measured blocks
 	tail      *tail         // nil unless a consumer awaits the records
+	gate      *gate         // nil unless other workers begin together with this one
 }
 
 // newLanes opens the producers of every arm.
 func (t *target) newLanes(c Config) ([]*lane, error) {
 	lanes := make([]*lane, 0, len(c.Arms))
 	for _, arm := range c.Arms {
-		l := &lane{arm: arm, total: newRecorder(), fine: c.KeepIntervals}
+		l := &lane{arm: arm, total: newRecorder(), fine: c.KeepIntervals, gate: c.gate}
 		for i := range c.Producers {
 			p, err := t.newProducer(arm, t.partitions, append(c.loadOptions(), arm.options()...)...)
 			if err != nil {
@@ -36,12 +37,13 @@ func (t *target) newLanes(c Config) ([]*lane, error) {
 				l.close()
 				return nil, err
 			}
+			p.share(c.index, c.workers)
 			l.producers = append(l.producers, p)
 			if !c.ClosedLoop {
 				// The same schedule for every arm, bursts included.
 				n := float64(c.Producers)
 				l.rate = c.Rate / n
-				l.schedules = append(l.schedules, NewSchedule(c.Arrival, l.rate, float64(i)/n, c.Seed+uint64(i)))
+				l.schedules = append(l.schedules, NewSchedule(c.Arrival, l.rate, (float64(i)+c.phase())/n, c.Seed+uint64(i)))
 			}
 		}
 		lanes = append(lanes, l)
@@ -74,7 +76,7 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 		recorders[i] = newRecorder()
 	}
 	m.block(l.arm, recorders)
-	start := time.Now().Add(startDelay)
+	start, _ := l.gate.meet(ctx, true)
 	l.began = start
 	l.tail.open(start, l.fine)
 	if l.fine {

@@ -16,8 +16,9 @@ type producer struct {
 	id         uint32
 	run        uint64
 	topic      string
-	partitions int32 // chosen in turn; 0 leaves the choice to the client
-	size       int   // bytes of a value
+	partitions int32   // chosen in turn; 0 leaves the choice to the client
+	own        []int32 // of these, the ones that are this worker's; nil: all
+	size       int     // bytes of a value
 	ledger     *ledger
 	tap        *tap       // nil where the client's own errors must do
 	journal    *journal   // nil unless records are to be explained
@@ -84,6 +85,24 @@ func (p *producer) keepJournal() {
 	}
 }
 
+// share leaves a producer the partitions of one of several workers. Where there
+// are fewer than workers, some of them share one.
+func (p *producer) share(index, workers int) {
+	if workers < 2 || p.partitions == 0 {
+		return
+	}
+	p.own = ownPartitions(p.partitions, index, workers)
+	p.partitions = int32(len(p.own))
+}
+
+func ownPartitions(partitions int32, index, workers int) []int32 {
+	own := []int32{}
+	for at := int32(index) % partitions; at < partitions; at += int32(workers) {
+		own = append(own, at)
+	}
+	return own
+}
+
 // offer hands one record to the client without ever blocking: when the client
 // has no room, the record is shed. A client that blocked would slow the
 // schedule down and close the loop.
@@ -119,6 +138,9 @@ func (p *producer) take(rec *recorder, answered chan<- struct{}) *flight {
 	}
 	var partition int32
 	f.sequence, partition = p.ledger.add(p.partitions)
+	if p.own != nil {
+		partition = p.own[partition]
+	}
 	f.record = kgo.Record{Topic: p.topic, Value: f.value, Partition: max(partition, 0)}
 	f.recorder, f.answered = rec, answered
 	stamp{run: p.run, sequence: f.sequence, producer: p.id}.write(f.value)

@@ -41,9 +41,11 @@ type Report struct {
 	// Intervals are kept when Config asks for them; WriteLog writes them.
 	Intervals    []Interval    `json:"-"`
 	Verification *Verification `json:"verification"` // nil: not asked for
-	Environment  Environment   `json:"environment"`
-	Assertions   []Assertion   `json:"assertions"`
-	Warnings     []string      `json:"warnings"`
+	// Workers are the machines that shared the load; none: this one made it.
+	Workers     []WorkerReport `json:"workers,omitempty"`
+	Environment Environment    `json:"environment"`
+	Assertions  []Assertion    `json:"assertions"`
+	Warnings    []string       `json:"warnings"`
 }
 
 func (r *Report) warn(format string, args ...any) {

@@ -62,6 +62,8 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	if err != nil {
 		return nil, err
 	}
+	t.leaveTo(c.index, c.workers)
+	c.gate.show(lanes)
 	report := &Report{Load: LoadOpen, Environment: t.describe(ctx), Settings: c.settings(), Assertions: []Assertion{}}
 	if c.ClosedLoop {
 		report.Load = LoadClosed

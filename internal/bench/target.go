@@ -175,6 +175,18 @@ func (t *target) findStarts(ctx context.Context) error {
 	return nil
 }
 
+// leaveTo has this run read only what is one worker's of several.
+func (t *target) leaveTo(index, workers int) {
+	if workers < 2 {
+		return
+	}
+	own := map[int32]int64{}
+	for _, partition := range ownPartitions(t.partitions, index, workers) {
+		own[partition] = t.starts[partition]
+	}
+	t.starts = own
+}
+
 // ends returns the high watermark of every partition.
 func (t *target) ends(ctx context.Context) (map[int32]int64, error) {
 	listed, err := t.admin.ListEndOffsets(ctx, t.topic)

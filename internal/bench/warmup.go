@@ -76,6 +76,9 @@ func warmUp(ctx context.Context, lanes []*lane, c Config, m *monitor) WarmupRepo
 		}
 		spent += round
 		converged = allAgree(lanes, medians)
+		if c.gate != nil {
+			_, converged = c.gate.meet(ctx, converged) // all go on until all have settled
+		}
 		if spent+round > c.WarmupMax || spent >= c.Warmup && converged {
 			break
 		}

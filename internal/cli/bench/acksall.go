@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	engine "github.com/chronik-project/chronik/internal/bench"
+	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/globals"
 )
 
@@ -18,6 +19,7 @@ type acksAllOptions struct {
 	closedLoop  bool
 	concurrency int
 	sweep       sweepOptions
+	workers     []string
 }
 
 func newAcksAll(g *globals.Globals, version string) *cobra.Command {
@@ -69,6 +71,12 @@ lateness times: *.hlog (interval logs in nanoseconds, tagged with the acks) and
 one page with charts for any browser, events.jsonl what happened to the cluster
 meanwhile, and repro.sh runs the same again and compares.
 
+--workers shares the load among machines that run bench worker: an even part of the
+rate and, of the partitions, to each. Every turn begins at the same time on all of
+them, to half a round trip, which the report names for each. Histograms are merged.
+A worker that is lost, or whose generator was late, makes the run INVALID. Where the
+time goes is not told then.
+
 Exit status: 1 when a record failed, 4 when a claim does not hold or no rate
 meets --slo, 5 when verification fails.`,
 		Example: `  chronik bench acks-all
@@ -98,6 +106,7 @@ meets --slo, 5 when verification fails.`,
 	fs.BoolVar(&o.closedLoop, "closed-loop", false, "send the next record when the last is answered; ignores --rate")
 	fs.IntVar(&o.concurrency, "concurrency", 1, "number of callers in a closed loop")
 	o.bindOutcome(fs)
+	fs.StringSliceVar(&o.workers, "workers", nil, "share the load among the bench workers at these `ADDRESSES`, such as 10.0.0.5:7070,10.0.0.6:7070")
 	fs.BoolVar(&o.sweep.findMax, "find-max", false, "search for the highest rate that meets --slo, from --rate on; --duration is how long each is held")
 	fs.StringVar(&o.sweep.slo, "slo", "", "`CLAIMS` that a rate has to meet, such as p99<10ms,errors<0.1%")
 	fs.StringVar(&o.sweep.rates, "sweep", "", "measure these `RATES` one after the other, such as 1k,5k,20k")
@@ -123,17 +132,26 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	if err != nil {
 		return err
 	}
+	if o.sweep.wanted() && len(o.workers) > 0 {
+		return exit.Usagef("", "workers share one run: not with --sweep or --find-max")
+	}
 	if o.sweep.wanted() {
 		return sweep(ctx, g, o, config, version)
 	}
 	if _, _, err := o.sweep.parse(o); err != nil {
 		return err
 	}
+	if len(o.workers) > 0 && o.closedLoop {
+		return exit.Usagef("", "workers share an open loop: not with --closed-loop")
+	}
 	if err := reserveBundle(o.out); err != nil {
 		return err
 	}
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.Report, error) {
 		config.Target = target
+		if len(o.workers) > 0 {
+			return engine.RunWorkers(ctx, config, o.workers)
+		}
 		return engine.Run(ctx, config)
 	})
 	if report == nil {

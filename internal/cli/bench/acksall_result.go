@@ -64,6 +64,7 @@ func acksAllHead(r *engine.Report) []string {
 	if share := r.Environment.ISR.FullShare; share != nil {
 		head = append(head, fmt.Sprintf("ISR        full in %.0f%% of the looks, %d at the least", *share*100, orZero(r.Environment.ISR.Smallest)))
 	}
+	head = append(head, workerLines(r.Workers)...)
 	if r.Interrupted {
 		head = append(head, "INTERRUPTED: this is what there was until then")
 	}

@@ -36,7 +36,7 @@ read back: a benchmark that loses data fails, however fast it was.`,
   chronik bench failover
   chronik bench compare base/ new/`,
 	}
-	cmd.AddCommand(newAcksAll(g, version), newE2E(g, version), newProduce(g, version), newConsume(g, version), newCompare(g), newReport(g), newFailover(g, version))
+	cmd.AddCommand(newAcksAll(g, version), newE2E(g, version), newProduce(g, version), newConsume(g, version), newCompare(g), newReport(g), newFailover(g, version), newWorker(g, version))
 	return cmd
 }
 
