@@ -61,10 +61,10 @@ func TestExposures(t *testing.T) {
 // TestBrokenBuilds: each build without a promise is caught, which is goal 19.
 func TestBrokenBuilds(t *testing.T) {
 	c := newCampaign(t, 19, len(exposures), len(exposures))
-	next := compiled(t)
-	for _, e := range exposures {
+	binaries := compiled(t)
+	for number, e := range exposures {
 		t.Run(e.build, func(t *testing.T) {
-			binary, err := next()
+			binary, err := binaries(number)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,39 +81,45 @@ func TestBrokenBuilds(t *testing.T) {
 	c.finish("time until it was caught", 0, 0, 10*time.Minute)
 }
 
-// compiled returns what returns the binaries of the exposures, one after another:
-// while one is put to the test the next is built.
-func compiled(t *testing.T) (next func() (binary string, err error)) {
+// compiled returns what returns the binary of an exposure, by its number. While one
+// is put to the test the next is built.
+func compiled(t *testing.T) (binary func(number int) (path string, err error)) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, results := t.TempDir(), make(chan error)
+	dir := t.TempDir()
 	ctx, stop := context.WithCancel(t.Context())
-	go func() {
-		defer close(results)
-		for _, e := range exposures {
-			err := errors.New("no such build")
-			if build, ok := broken.ByName(e.build); ok {
-				err = build.Compile(ctx, root, filepath.Join(dir, e.build))
-			}
-			select {
-			case results <- err:
-			case <-ctx.Done():
+	outcomes := map[int]chan error{} // of those that have begun
+	begin := func(number int) {
+		if outcomes[number] != nil || number == len(exposures) {
+			return
+		}
+		outcome, name := make(chan error, 1), exposures[number].build
+		outcomes[number] = outcome
+		go func() {
+			defer close(outcome)
+			build, ok := broken.ByName(name)
+			if !ok {
+				outcome <- errors.New("no such build")
 				return
 			}
-		}
-	}()
+			outcome <- build.Compile(ctx, root, filepath.Join(dir, name))
+		}()
+	}
 	t.Cleanup(func() {
 		stop()
-		for range results { // until the go command has ended
+		for _, outcome := range outcomes {
+			for range outcome { // until the go command has ended
+			}
 		}
 	})
-	number := 0
-	return func() (string, error) {
-		number++
-		return filepath.Join(dir, exposures[number-1].build), <-results
+	return func(number int) (string, error) {
+		begin(number)
+		err := <-outcomes[number]
+		begin(number + 1)
+		return filepath.Join(dir, exposures[number].build), err
 	}
 }
 

@@ -77,6 +77,11 @@ func (r *rig) testify() {
 		return // there is nothing, or it has been judged
 	}
 	r.net.Heal()
+	for i, b := range r.brokers.Brokers() {
+		if b.PID == 0 {
+			_ = r.brokers.Restart(r.within(impatience), i) // if it can
+		}
+	}
 	_ = r.load.Finish(r.within(3 * time.Second)) // what it had not done it has not done
 	final, err := load.ReadReplicas(r.within(impatience), r.config())
 	if err != nil {
