@@ -54,9 +54,11 @@ type Options struct {
 	//
 	// The default is 30 s.
 	CheckpointInterval time.Duration
-	// CheckpointSyncs is how many replicas a checkpoint syncs at a time.
+	// CheckpointSyncs is how many replicas a checkpoint syncs at a time. More
+	// end it no sooner than a few, and fill the disk's queue in front of the
+	// write-ahead log.
 	//
-	// The default is 16.
+	// The default is 4.
 	CheckpointSyncs int
 	// ReserveBytes is the free disk space below which nothing is appended.
 	//
@@ -90,7 +92,7 @@ func (o Options) withDefaults() Options {
 	o.ReserveBytes = cmp.Or(o.ReserveBytes, 2*o.TailBytes)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 128<<20)
 	o.CheckpointInterval = cmp.Or(o.CheckpointInterval, 30*time.Second)
-	o.CheckpointSyncs = cmp.Or(o.CheckpointSyncs, 16)
+	o.CheckpointSyncs = cmp.Or(o.CheckpointSyncs, 4)
 	o.ScrubRate = cmp.Or(o.ScrubRate, 16<<20)
 	if o.Now == nil {
 		o.Now = time.Now
