@@ -25,6 +25,7 @@ func BenchmarkProduce(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	bed.run(bed.parts.RunStorage)
 	bed.run(wire.New(wire.Options{Listener: listener, Handler: bed.api}).Serve)
 	nc, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {

@@ -21,7 +21,9 @@ import (
 //     (KIP-392). It never sends a client elsewhere: there is no replica selector.
 //   - A long poll is woken by moves of the high watermark and of leaderships. It
 //     ends early when something failed, as in Kafka.
-//   - The first batch is returned even when it is larger than all limits.
+//   - The first batch is returned even when it is larger than the client's limits.
+//   - The records of all responses share a budget until they are sent: see
+//     fetch_room.go.
 //   - Fetch sessions (KIP-227) are bounded; a consumer without one works as well.
 //   - zstd batches are refused to clients before v10, which cannot read them.
 //
@@ -78,6 +80,7 @@ type fetched struct {
 	session   *fetchSession // nil: none
 	full      bool          // every partition is in the response
 	refused   code          // of the request as a whole
+	held      int           // bytes of room that the records take
 
 	parts []fetching
 }
@@ -100,10 +103,11 @@ func (f *fetched) Wait(ctx context.Context) (kmsg.Response, error) {
 		return f.response(), nil
 	}
 	f.locate()
-	if enough := f.read(); enough || len(f.parts) == 0 || !time.Now().Before(f.deadline) {
+	if enough := f.read(ctx); enough || len(f.parts) == 0 || !time.Now().Before(f.deadline) {
 		return f.response(), nil
 	}
 	if err := f.poll(ctx); err != nil {
+		f.Release()
 		return nil, err
 	}
 	return f.response(), nil
@@ -123,11 +127,11 @@ func (f *fetched) poll(ctx context.Context) error {
 	timer := time.NewTimer(time.Until(f.deadline))
 	defer timer.Stop()
 	// The first read comes after the watch, or a move in between would be lost.
-	for !f.read() {
+	for !f.read(ctx) {
 		select {
 		case <-watcher.C:
 		case <-timer.C:
-			f.read()
+			f.read(ctx)
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -154,10 +158,10 @@ func (f *fetched) locate() {
 	}
 }
 
-// read makes one pass over the partitions and reports whether the response is
-// due.
-func (f *fetched) read() (due bool) {
-	left, total := f.maxBytes, 0
+// pass reads every partition once, so many bytes in all; with minOne the first
+// batch may be larger. It returns what it got, and whether the response is due
+// whatever that is.
+func (f *fetched) pass(maxBytes int, minOne bool) (total int, due bool) {
 	for i := range f.parts {
 		p := &f.parts[i]
 		if p.replica == nil {
@@ -165,7 +169,7 @@ func (f *fetched) read() (due bool) {
 			continue
 		}
 		p.result, p.err = p.replica.Read(partition.ReadRequest{
-			Offset: p.offset, MaxBytes: max(0, min(left, int(p.maxBytes))), MinOne: total == 0,
+			Offset: p.offset, MaxBytes: max(0, min(maxBytes-total, int(p.maxBytes))), MinOne: minOne && total == 0,
 			CurrentEpoch: epochOf(p.currentEpoch), LastFetchedEpoch: epochOf(p.lastEpoch),
 			AllowFollower: f.version >= firstFollowerFetch,
 		})
@@ -176,9 +180,8 @@ func (f *fetched) read() (due bool) {
 		for _, b := range p.result.Batches {
 			total += len(b)
 		}
-		left = f.maxBytes - total
 	}
-	return due || total >= f.minBytes
+	return total, due
 }
 
 func (f *fetched) response() kmsg.Response {

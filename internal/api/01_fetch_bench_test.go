@@ -38,6 +38,7 @@ func BenchmarkFetch(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				reply.(wire.Holder).Release()
 				n := 0
 				for _, piece := range resp.(wire.Gatherer).AppendPieces(head) {
 					n += len(piece)

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/chronik-project/chronik/internal/budget"
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/partition"
 	"github.com/chronik-project/chronik/internal/status"
@@ -149,6 +150,13 @@ type Options struct {
 	//
 	// The default is 55 MiB.
 	MaxFetchBytes int
+	// FetchBytes bounds the records of all fetch responses together, from the
+	// moment they are read until the client has taken them. A response gets a
+	// part of what is left, so that slow consumers leave room for others; one
+	// that finds nothing left waits for a while, and then holds no records.
+	//
+	// The default is 64 MiB.
+	FetchBytes int
 	// MaxFetchSessions bounds the fetch sessions (KIP-227). A consumer that gets
 	// none works the same way, with larger requests.
 	//
@@ -186,6 +194,7 @@ func (o Options) withDefaults() Options {
 	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
 	o.MaxTimeout = cmp.Or(o.MaxTimeout, time.Minute)
 	o.MaxFetchBytes = cmp.Or(o.MaxFetchBytes, 55<<20)
+	o.FetchBytes = cmp.Or(o.FetchBytes, 64<<20)
 	o.MaxFetchSessions = cmp.Or(o.MaxFetchSessions, 1000)
 	o.MaxFetchSessionPartitions = cmp.Or(o.MaxFetchSessionPartitions, 200_000)
 	o.FetchSessionIdle = cmp.Or(o.FetchSessionIdle, 2*time.Minute)
@@ -202,6 +211,7 @@ type Table struct {
 	born            time.Time
 	apis            []api
 	sessions        *fetchSessions
+	room            *budget.Budget // for the records of fetch responses
 	ids             *producerIDs
 	maxMessageBytes int // of topics that do not say
 }
@@ -214,6 +224,7 @@ func New(o Options) *Table {
 		born:            time.Now(),
 		apis:            apis(),
 		sessions:        newFetchSessions(o),
+		room:            budget.New(o.FetchBytes),
 		ids:             newProducerIDs(o.Admin, o.Logger),
 		maxMessageBytes: int((&cluster.Topic{}).Config().MaxMessageBytes),
 	}

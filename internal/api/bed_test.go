@@ -258,6 +258,9 @@ func (b *bed) finish(reply wire.Reply, req kmsg.Request) kmsg.Response {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if holder, ok := reply.(wire.Holder); ok {
+		defer holder.Release()
+	}
 	if resp == nil {
 		return nil
 	}

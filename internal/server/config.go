@@ -60,7 +60,9 @@ type Config struct {
 	// AutoCreateTopics lets clients create topics by asking for them. Nil means
 	// on for a broker alone and off in a cluster.
 	AutoCreateTopics *bool
-	// MemoryBytes is the budget for recent batches, write buffers and requests.
+	// MemoryBytes is the budget for recent batches, write buffers, requests and
+	// fetch responses, and what the collector keeps the heap below if it can;
+	// docs/architecture.md says how it is shared.
 	//
 	// The default is 256 MiB.
 	MemoryBytes int64

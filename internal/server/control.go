@@ -189,7 +189,7 @@ func (b *broker) apiOptions() api.Options {
 	return api.Options{
 		Self: b.c.NodeID, Partitions: b.table, Metadata: b.board, Admin: admin{b},
 		Controller: b.meta.Leader, Quorum: b.quorum, Links: b.links.Links, LogDir: b.logDir,
-		AutoCreateTopics: *b.c.AutoCreateTopics, Logger: b.log,
+		AutoCreateTopics: *b.c.AutoCreateTopics, FetchBytes: int(b.c.MemoryBytes / 4), Logger: b.log,
 		Traces: b.traces, HTTP: b.ports.httpAddr(b.c.HTTPListen),
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/chronik-project/chronik/internal/budget"
 )
 
 const (
@@ -24,12 +26,13 @@ const (
 // writer goroutine writeLoop.
 type conn struct {
 	opts   *Options
-	bytes  *budget
+	bytes  *budget.Budget
 	nc     net.Conn
 	id     uint64
 	reader *bufio.Reader // owned by readLoop
 	buf    []byte        // owned by writeLoop; memory for the next response
 	unsent []Tracked     // owned by writeLoop; replies whose response is encoded and not sent
+	held   []Holder      // owned by writeLoop; replies that hold memory until then
 
 	// replies are due, in the order of the requests. The reader sends and
 	// closes, the writer receives.
@@ -47,7 +50,7 @@ type due struct {
 
 func newConn(s *Server, nc net.Conn, id uint64) *conn {
 	return &conn{
-		opts: &s.opts, bytes: &s.bytes, nc: nc, id: id,
+		opts: &s.opts, bytes: s.bytes, nc: nc, id: id,
 		reader:  bufio.NewReaderSize(nc, readBufferBytes),
 		replies: make(chan due, s.opts.MaxInflight),
 	}
@@ -141,10 +144,10 @@ func (c *conn) serveFrame(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.bytes.take(ctx, size); err != nil {
+	if err := c.bytes.Take(ctx, size); err != nil {
 		return err
 	}
-	defer c.bytes.give(size)
+	defer c.bytes.Give(size)
 	// Waiting for the budget was not the client's fault.
 	if err := c.readWithin(ctx, c.opts.FrameTimeout); err != nil {
 		return err
@@ -192,96 +195,4 @@ func (c *conn) readFailed(ctx context.Context, err error) error {
 	default:
 		return err
 	}
-}
-
-// writeLoop waits for the replies in order and sends them, until the reader
-// closes the queue. Replies that are there already leave together; nothing waits
-// for another one to come.
-func (c *conn) writeLoop(ctx context.Context) error {
-	var out [][]byte // encoded and not sent yet; one piece while more may follow
-	for d := range c.replies {
-		if prompt, ok := d.reply.(Prompt); !ok || !prompt.Ready() {
-			if err := c.send(&out); err != nil {
-				return d.failed("write", err)
-			}
-		}
-		resp, err := d.reply.Wait(ctx)
-		if err != nil {
-			return errors.Join(d.failed("wait", err), c.send(&out))
-		}
-		if resp != nil {
-			dst := c.buf[:0]
-			if len(out) == 1 {
-				dst = out[0]
-			}
-			out = encodeResponse(dst, d.CorrelationID, resp)
-			if tracked, ok := d.reply.(Tracked); ok {
-				c.unsent = append(c.unsent, tracked)
-			}
-		}
-		c.dueCount.Add(-1)
-		if len(out) > 1 || len(c.replies) == 0 || size(out) >= writeChunk {
-			if err := c.send(&out); err != nil {
-				return d.failed("write", err)
-			}
-		}
-	}
-	return nil
-}
-
-func size(pieces [][]byte) int {
-	n := 0
-	for _, piece := range pieces {
-		n += len(piece)
-	}
-	return n
-}
-
-// send sends pieces and forgets them, except for the buffer that the next ones
-// may use. The client has WriteTimeout for every chunk, so a large response may
-// take long over a slow line and may not hang.
-func (c *conn) send(pieces *[][]byte) error {
-	rest := *pieces
-	if len(rest) == 0 {
-		return nil
-	}
-	*pieces = nil
-	if c.buf = rest[0]; cap(c.buf) > keepBufferBytes {
-		c.buf = nil
-	}
-	began := time.Now()
-	for now := began; len(rest) > 0; now = time.Now() {
-		var chunk net.Buffers
-		chunk, rest = split(rest, writeChunk)
-		if err := c.nc.SetWriteDeadline(now.Add(c.opts.WriteTimeout)); err != nil {
-			return err
-		}
-		if _, err := chunk.WriteTo(c.nc); err != nil { // one system call on TCP
-			return err
-		}
-	}
-	for _, reply := range c.unsent {
-		reply.Sent(began)
-	}
-	clear(c.unsent)
-	c.unsent = c.unsent[:0]
-	return nil
-}
-
-// split cuts pieces behind the first n bytes. Writing first, which consumes it,
-// leaves rest as it is.
-func split(pieces [][]byte, n int) (first, rest [][]byte) {
-	for i, piece := range pieces {
-		if len(piece) < n {
-			n -= len(piece)
-			continue
-		}
-		first = append(first, pieces[:i]...)
-		first = append(first, piece[:n])
-		if n < len(piece) {
-			rest = append(rest, piece[n:])
-		}
-		return first, append(rest, pieces[i+1:]...)
-	}
-	return pieces, nil
 }

@@ -416,3 +416,77 @@ func TestRepliesAreToldWhenTheyLeft(t *testing.T) {
 		s.stopped()
 	})
 }
+
+// heldReply counts how often it lets go of its memory.
+type heldReply struct {
+	promise
+	released *int
+}
+
+func (r heldReply) Release() { *r.released++ }
+
+// A reply holds its memory until the client has taken the response, or is gone.
+func TestRepliesHoldMemoryUntilTheyAreSent(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			released := 0
+			kept := make(promise, 2)
+			s := start(t, Options{}, func(context.Context, *Request) (Reply, error) { return heldReply{kept, &released}, nil })
+			c := s.dial()
+			c.ask(1)
+			kept <- answer()
+			synctest.Wait()
+			if released != 0 {
+				t.Errorf("gone: %t: released before the client has taken a byte", gone)
+			}
+			if gone {
+				c.ask(2) // whose reply is never waited for
+				_ = c.Close()
+			} else {
+				c.next()
+			}
+			synctest.Wait()
+			if released != 1 {
+				t.Errorf("gone: %t: released %d times, want once", gone, released)
+			}
+			if !gone {
+				c.ask(3)
+				kept <- nil // nothing is sent
+				synctest.Wait()
+				if released != 2 {
+					t.Errorf("released %d times after a reply without response, want twice", released)
+				}
+			}
+			_ = c.Close()
+			s.stopped()
+		})
+	}
+}
+
+// A frame that is larger than the budget of all is read alone.
+func TestALargeFrameIsReadAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handled := make(chan int32, 3)
+		stay := make(chan struct{})
+		s := start(t, Options{MaxFrameBytes: 1 << 20, RequestBytes: 10}, func(_ context.Context, req *Request) (Reply, error) {
+			handled <- req.CorrelationID
+			<-stay
+			return Now(answer()), nil
+		})
+		clients := []*client{s.dial(), s.dial()}
+		for i, c := range clients {
+			go func() { _, _ = c.Write(question(int32(i))) }()
+		}
+		synctest.Wait()
+		if len(handled) != 1 {
+			t.Errorf("%d requests of more than the budget at once, want one", len(handled))
+		}
+		close(stay)
+		for _, c := range clients {
+			c.next()
+		}
+		s.stopped()
+	})
+}

@@ -20,8 +20,8 @@ type Options struct {
 	MaxFrameBytes int
 	// RequestBytes bounds what all requests together may take between the first
 	// byte of a frame and the end of its Handle. When it is used up, connections
-	// wait before they read their next frame: the clients' sockets fill. It is
-	// never below MaxFrameBytes.
+	// wait before they read their next frame: the clients' sockets fill. A frame
+	// that is larger is read when no other is.
 	//
 	// The default is 256 MiB.
 	RequestBytes int
@@ -76,7 +76,6 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.FrameTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.DrainTimeout, time.Second)
-	o.RequestBytes = max(o.RequestBytes, o.MaxFrameBytes)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -79,6 +79,15 @@ type Tracked interface {
 	Sent(at time.Time)
 }
 
+// Holder is a Reply whose response takes memory that others wait for.
+type Holder interface {
+	Reply
+	// Release is called once after each Wait that returned no error, on the
+	// connection's writer goroutine: the response is written to the socket, or
+	// will not be. It must return at once.
+	Release()
+}
+
 // Gatherer is a response with parts that need not be copied, such as records in
 // the log's memory.
 type Gatherer interface {

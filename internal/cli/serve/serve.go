@@ -109,7 +109,7 @@ func (o *startOptions) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&o.rack, "rack", "", "`NAME` of the place of this broker; replicas are spread over racks")
 	fs.BoolVar(&o.insecure, "insecure-peers", false, "allow a peer port that other machines can reach, without authentication")
 	fs.StringVar(&o.autoCreate, "auto-create-topics", "auto", "`WHEN` to create topics that clients ask for: true, false, or auto, which is only without --peers")
-	fs.Var(&o.memory, "memory", "`SIZE` of the budget for recent batches, write buffers and requests, such as 512MiB")
+	fs.Var(&o.memory, "memory", "`SIZE` of the memory for recent batches, write buffers, requests and fetch responses, such as 512MiB")
 	fs.Var(&o.walFile, "wal-file-size", "`SIZE` of a file of the write-ahead log")
 	fs.Var(&o.scrubRate, "scrub-rate", "check at most `SIZE` of the stored records for damage per second, in the background; 0 turns it off")
 	fs.DurationVar(&o.drainTimeout, "drain-timeout", d.DrainTimeout, "longest `DURATION` that a stop waits for leaderships to move")
