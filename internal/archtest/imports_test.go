@@ -46,7 +46,7 @@ var mayImport = map[string]string{
 	"bench/compare": "bench",
 	"bench/page":    "bench",
 	"meta":          "cluster pause peer vfs",
-	"partition":     "cluster isr pause producer record segment trace vfs wal",
+	"partition":     "budget cluster isr pause producer record segment trace vfs wal",
 
 	"replication": "cluster partition pause peer status trace",
 

@@ -54,8 +54,8 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 	r.mu.Lock()
 	pending, spent, err := r.appendLocked(req)
 	r.mu.Unlock()
+	r.t.reserved(len(req.Batch), spent)
 	if !spent {
-		r.t.o.WAL.Unreserve(len(req.Batch))
 		return pending, err
 	}
 	r.t.o.Wake(r.tp)
@@ -65,12 +65,28 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 // errLowSpace is why appends are refused while reads go on.
 var errLowSpace = errors.New("disk is down to its reserve: free some space, or shorten retention")
 
-// reserve waits for room in the write buffer.
+// reserve waits for room in memory and in the write buffer. Whoever has it says
+// with reserved what became of it.
 func (t *Table) reserve(ctx context.Context, n int) error {
 	if t.lowSpace.Load() {
 		return errLowSpace
 	}
-	return t.o.WAL.Reserve(ctx, n)
+	if err := t.tails.take(ctx, n); err != nil {
+		return err
+	}
+	if err := t.o.WAL.Reserve(ctx, n); err != nil {
+		t.tails.settled(n, false)
+		return err
+	}
+	return nil
+}
+
+// reserved says whether the n bytes that room was reserved for were appended.
+func (t *Table) reserved(n int, spent bool) {
+	t.tails.settled(n, spent)
+	if !spent {
+		t.o.WAL.Unreserve(n)
+	}
 }
 
 // refused is the error of an append for which there was no room. Whoever leads

@@ -31,6 +31,7 @@ func newBenchReplica(b *testing.B) *Replica {
 	var running sync.WaitGroup
 	running.Go(func() { _ = log.Run(ctx) })
 	running.Go(func() { _ = table.Run(ctx) })
+	running.Go(func() { _ = table.RunStorage(ctx) })
 	b.Cleanup(func() {
 		cancel()
 		running.Wait()

@@ -40,9 +40,7 @@ func (t *Table) AppendFrom(ctx context.Context, req FollowRequest) error {
 	r.mu.Lock()
 	spent, err := r.appendFrom(req, run)
 	r.mu.Unlock()
-	if !spent {
-		t.o.WAL.Unreserve(len(req.Batches))
-	}
+	t.reserved(len(req.Batches), spent)
 	return err
 }
 

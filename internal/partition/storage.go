@@ -62,6 +62,10 @@ func (t *Table) storageLoop(ctx context.Context) error {
 			t.finishRemovals()
 			t.heal()
 			err = t.flushAndCheckpoint(ctx)
+		case <-t.tails.crowded:
+			if !t.lowSpace.Load() { // or it would be tried without a pause
+				err = t.flushAndCheckpoint(ctx)
+			}
 		case <-retention.C:
 			t.retain()
 			t.sweep()
@@ -70,6 +74,7 @@ func (t *Table) storageLoop(ctx context.Context) error {
 		case err == nil || ctx.Err() != nil:
 		case noSpace(err):
 			t.lowSpace.Store(true) // until checkSpace finds room again
+			t.tails.room.Refuse(errLowSpace)
 		default:
 			return err
 		}
@@ -97,6 +102,9 @@ func (t *Table) checkSpace() {
 		least += least / 8
 	}
 	low := free < least
+	if low {
+		t.tails.room.Refuse(errLowSpace)
+	}
 	if t.lowSpace.Swap(low) != low {
 		t.o.Logger.Warn("disk space", slog.Bool("refusing_appends", low),
 			slog.Uint64("free_bytes", free), slog.Int64("reserve_bytes", t.o.ReserveBytes))
@@ -157,6 +165,7 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 // flushTails writes tails out, and lets them go, if they exceed the budget.
 func (t *Table) flushTails() error {
 	replicas := t.unordered()
+	t.tails.measured(replicas)
 	if tailBytes(replicas) <= t.o.TailBytes {
 		return nil
 	}
@@ -172,7 +181,7 @@ func (t *Table) flushTails() error {
 			t.failReplica(r, fmt.Sprintf("flush: %v", err))
 			return nil
 		}
-		r.log.TrimTail(keep)
+		t.tails.trim(r.log, keep)
 		return nil
 	})
 }
@@ -194,5 +203,5 @@ func (t *Table) trimmer(replicas []*Replica) func(*Replica) {
 		return func(*Replica) {}
 	}
 	keep := t.o.TailBytes / 4 / int64(len(replicas))
-	return func(r *Replica) { r.log.TrimTail(keep) }
+	return func(r *Replica) { t.tails.trim(r.log, keep) }
 }

@@ -41,6 +41,8 @@ type Options struct {
 	// The default is 4 s.
 	Lease time.Duration
 	// TailBytes bounds the recent batches kept in memory over all partitions.
+	// Beyond it they are written to segments; appends wait for that once there
+	// is half as much again, but at least 8 MiB.
 	//
 	// The default is 64 MiB.
 	TailBytes int64
@@ -130,6 +132,7 @@ type Table struct {
 	reported []cluster.TopicPartition
 	asides   asides      // owned as reported is
 	lowSpace atomic.Bool // set by RunStorage: the disk is down to its reserve
+	tails    tails
 
 	// applying is held while roles change by metadata: by Apply, and while a
 	// replica is replaced by an empty one.
@@ -154,6 +157,7 @@ func NewTable(o Options) *Table {
 		applied:  appliedImage{img: cluster.NewImage(), next: make(chan struct{})},
 		started:  o.Now(),
 		asides:   asides{},
+		tails:    newTails(o.TailBytes),
 		applying: newTurn(),
 	}
 }

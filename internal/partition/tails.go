@@ -1,0 +1,81 @@
+package partition
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/chronik-project/chronik/internal/budget"
+	"github.com/chronik-project/chronik/internal/segment"
+)
+
+// leastTailRoom lets the largest usual batches in, however small a budget is.
+const leastTailRoom = 8 << 20
+
+// tails bounds the recent batches in memory, over all partitions. Beyond
+// Options.TailBytes they are written to segments, which takes a disk's time;
+// when half as much again has come meanwhile, appends wait.
+type tails struct {
+	room *budget.Budget
+	soft int64
+	// coming are the bytes that have room and are in no tail yet.
+	coming atomic.Int64
+	// crowded asks for a flush; capacity 1.
+	crowded chan struct{}
+}
+
+func newTails(softBytes int64) tails {
+	return tails{
+		room: budget.New(int(max(softBytes+softBytes/2, leastTailRoom))), soft: softBytes,
+		crowded: make(chan struct{}, 1),
+	}
+}
+
+// take waits for room for n bytes. Whoever has it says with settled what became
+// of it.
+func (t *tails) take(ctx context.Context, n int) error {
+	if t.over() {
+		select {
+		case t.crowded <- struct{}{}:
+		default:
+		}
+	}
+	if err := t.room.Take(ctx, n); err != nil {
+		return err
+	}
+	t.coming.Add(int64(n))
+	return nil
+}
+
+// over reports whether some are to be written to segments. It is an estimate.
+func (t *tails) over() bool {
+	used, _ := t.room.Used()
+	return int64(used) > t.soft
+}
+
+// settled says that n bytes that were taken are in a tail now, or that they
+// will not be.
+func (t *tails) settled(n int, appended bool) {
+	t.coming.Add(-int64(n))
+	if !appended {
+		t.room.Give(n)
+	}
+}
+
+// trim lets go of the flushed batches of a log until at most keepBytes are left.
+func (t *tails) trim(log *segment.Log, keepBytes int64) {
+	before := log.TailBytes()
+	log.TrimTail(keepBytes)
+	t.room.Give(int(max(0, before-log.TailBytes()))) // less if some came meanwhile, until measured
+}
+
+// measured adopts what the tails really hold, whatever has cut them. A batch that
+// enters one meanwhile may be counted twice, until the next time.
+func (t *tails) measured(replicas []*Replica) {
+	total := t.coming.Load()
+	for _, r := range replicas {
+		if r.log != nil && !r.hasFailed() { // a failed one takes no more, and gets no smaller
+			total += r.log.TailBytes()
+		}
+	}
+	t.room.Set(int(total))
+}

@@ -1,0 +1,113 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/record"
+)
+
+// crowd is a broker whose tails are full: nothing writes them to segments, and
+// an append waits. What becomes of that arrives on the channel.
+func crowd(t *testing.T) (*world, *node, <-chan error) {
+	t.Helper()
+	w := newWorld(t, 1, nil)
+	b := w.brokers[1]
+	b.table.o.TailBytes = 1 << 20
+	b.table.tails = newTails(b.table.o.TailBytes)
+	r := w.replica(1)
+	big := func() error {
+		p, err := r.Append(t.Context(), AppendRequest{
+			Batch: record.NewBuilder(0).Append(nil, make([]byte, 32<<10), nil, 1).Bytes(),
+			Acks:  AcksLeader, Deadline: time.Now().Add(time.Minute), Epoch: cluster.NoEpoch,
+		})
+		if err == nil {
+			<-p.Done()
+			err = p.Err()
+		}
+		return err
+	}
+	result := make(chan error, 1)
+	go func() {
+		for range 2 * leastTailRoom / (32 << 10) {
+			if err := big(); err != nil {
+				result <- err
+				return
+			}
+		}
+		result <- nil
+	}()
+	synctest.Wait()
+	tail, limit := r.log.TailBytes(), int64(leastTailRoom)
+	if tail > limit || tail < limit-limit/8 {
+		t.Errorf("%d bytes of recent batches in memory while an append waits, want up to %d", tail, limit)
+	}
+	if len(result) > 0 {
+		t.Fatalf("appends end with %v, want one that waits", <-result)
+	}
+	return w, b, result
+}
+
+// Appends wait while memory is full of batches that no segment has, and go on
+// once some are written: RunStorage is woken for it, and does not wait for its
+// next round.
+func TestAppendsWaitForRoomInMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, b, result := crowd(t)
+		began := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.table.RunStorage(ctx) }()
+		if err := <-result; err != nil {
+			t.Errorf("an append that waited for room: %v", err)
+		}
+		if took := time.Since(began); took >= flushInterval {
+			t.Errorf("there was room after %v, want it before the next round", took)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		b.table.tails.measured(b.table.unordered())
+		if used, waiting := b.table.tails.room.Used(); int64(used) != w.replica(1).log.TailBytes() || waiting != 0 {
+			t.Errorf("%d bytes counted, %d waiting; the tail has %d", used, waiting, w.replica(1).log.TailBytes())
+		}
+	})
+}
+
+// What waits for memory is refused when there is no room on the disk either:
+// the producer is told, and somebody else may lead.
+func TestAFullDiskEndsTheWaitForMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, b, result := crowd(t)
+		b.disk.SetFree(1 << 20)
+		b.table.checkSpace()
+		if err := <-result; !errors.Is(err, ErrDiskFull) {
+			t.Errorf("an append that waited for room: %v, want %v", err, ErrDiskFull)
+		}
+		b.disk.SetFree(1 << 40)
+		b.table.checkSpace()
+	})
+}
+
+// Memory that a refused append had room for is free again.
+func TestARefusedAppendTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		stale := AppendRequest{Batch: batch(1, "a"), Acks: AcksAll, Deadline: time.Now().Add(time.Minute), Epoch: 99}
+		if _, err := w.replica(1).Append(t.Context(), stale); !errors.Is(err, ErrUnknownEpoch) {
+			t.Fatalf("append: %v, want %v", err, ErrUnknownEpoch)
+		}
+		tails := &w.brokers[1].table.tails
+		if used, _ := tails.room.Used(); used != 0 || tails.coming.Load() != 0 {
+			t.Errorf("%d bytes taken and %d coming, want none", used, tails.coming.Load())
+		}
+	})
+}
