@@ -261,8 +261,8 @@ func (r *frameReader) next() (frame, error) {
 }
 
 // trustedBodyBytes is how much is allocated on the word of a length field
-// alone. Beyond it the buffer doubles as bytes arrive.
-const trustedBodyBytes = 1 << 20
+// alone: a full Data frame. Beyond it the buffer doubles as bytes arrive.
+const trustedBodyBytes = dataBytes + maxChunkBytes
 
 // readBody reads n bytes, into b's memory when they fit.
 func readBody(r io.Reader, b []byte, n int) ([]byte, error) {
