@@ -128,16 +128,40 @@ type burst struct {
 	bytes atomic.Int64 // acknowledged
 }
 
-const burstTopic = "burst"
+const (
+	burstTopic      = "burst"
+	burstPartitions = 6
+	burstValueBytes = 64 << 10
+)
 
 func newBurst(r *rig) *burst {
 	r.Helper()
 	retention := "67108864"
-	created, err := r.admin.CreateTopics(r.within(30*time.Second), 6, 3, map[string]*string{"retention.bytes": &retention}, burstTopic)
+	created, err := r.admin.CreateTopics(r.within(30*time.Second), burstPartitions, 3, map[string]*string{"retention.bytes": &retention}, burstTopic)
 	if err = errors.Join(err, created.Error()); err != nil {
 		r.Fatal(err)
 	}
-	return &burst{r: r}
+	b := &burst{r: r}
+	b.fill()
+	return b
+}
+
+// fill gives the first fetch of each consumer something to be large of: 8 MiB of
+// each partition.
+func (b *burst) fill() {
+	b.r.Helper()
+	client := b.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(1<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if client == nil {
+		return
+	}
+	defer client.Close()
+	records := make([]*kgo.Record, burstPartitions*(8<<20)/burstValueBytes)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: burstTopic, Partition: int32(i % burstPartitions), Value: make([]byte, burstValueBytes)}
+	}
+	if err := client.ProduceSync(b.r.within(2*time.Minute), records...).FirstErr(); err != nil {
+		b.r.Fatalf("fill the topic of the burst: %v", err)
+	}
 }
 
 // run lasts for a while.
@@ -170,7 +194,7 @@ func (b *burst) produce(ctx context.Context) {
 		return
 	}
 	defer client.Close()
-	value := make([]byte, 64<<10)
+	value := make([]byte, burstValueBytes)
 	for ctx.Err() == nil {
 		client.Produce(ctx, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 			if err == nil {
