@@ -59,7 +59,7 @@ func parseAssertion(text string) (Assertion, error) {
 	_, count := Counts{}.named(a.metric)
 	var err error
 	switch {
-	case quantile:
+	case quantile, a.metric == metricGap:
 		var d time.Duration
 		d, err = time.ParseDuration(part[3] + part[4])
 		a.limit = float64(d) / float64(time.Microsecond)
@@ -85,6 +85,7 @@ const (
 	metricErrors = "errors"
 	metricRate   = "rate"
 	metricValid  = "valid"
+	metricGap    = "unavailable" // of failovers
 )
 
 // named returns the quantile that a metric means.
@@ -138,7 +139,10 @@ func (r *Report) Assert(claims []Assertion) (broken []Assertion) {
 }
 
 func (a Assertion) check(r *Report) (holds bool, detail string) {
-	if a.metric == metricValid {
+	switch a.metric {
+	case metricGap:
+		return false, "known of failovers only"
+	case metricValid:
 		return r.Generator.Valid, fmt.Sprintf("valid is %t", r.Generator.Valid)
 	}
 	if _, ok := (Counts{}).named(a.metric); ok {
@@ -196,4 +200,41 @@ func (a Assertion) compare(v float64) bool {
 	default:
 		return v == a.limit
 	}
+}
+
+// Assert checks claims against the report, keeps them in it, and returns those
+// that do not hold. "unavailable" is claimed of every partition that the broker
+// led.
+func (r *FailoverReport) Assert(claims []Assertion) (broken []Assertion) {
+	load := r.Load()
+	for _, a := range claims {
+		if a.metric == metricGap {
+			a.Holds, a.Detail = a.checkGaps(r.Partitions)
+		} else {
+			a.Holds, a.Detail = a.check(load)
+		}
+		r.Assertions = append(r.Assertions, a)
+		if !a.Holds {
+			broken = append(broken, a)
+		}
+	}
+	return broken
+}
+
+func (a Assertion) checkGaps(partitions []FailoverPartition) (holds bool, detail string) {
+	worst, affected := 0.0, 0
+	for _, p := range partitions {
+		if !p.Affected {
+			continue
+		}
+		affected++
+		if p.UnavailableMs == nil || p.FirstAckMs == nil {
+			return false, fmt.Sprintf("partition %d took no ack until the end", p.Partition)
+		}
+		worst = max(worst, *p.UnavailableMs)
+	}
+	if affected == 0 {
+		return false, "the fault did not come to it"
+	}
+	return a.compare(1000 * worst), fmt.Sprintf("%.1fms at most, of %d partitions", worst, affected)
 }

@@ -70,6 +70,9 @@ type Target struct {
 	// loss.
 	SkipVerify bool
 
+	// SampleVerify reads back only a sample of what was written.
+	SampleVerify bool
+
 	// Version is the caller's own version, for the report.
 	Version string
 
@@ -197,6 +200,16 @@ type Config struct {
 	// KeepIntervals keeps Report.Intervals: about 10 KB for each second.
 	KeepIntervals bool
 
+	// Faults are what happens to the cluster while load is measured, and
+	// FaultDriver is who does it.
+	//
+	// The default is nothing.
+	Faults      []FaultStep
+	FaultDriver FaultDriver
+
+	// FaultsStay leaves faults that no step undoes to somebody else.
+	FaultsStay bool
+
 	// MaxBuffered bounds the records of one producer that wait for the
 	// cluster. A record that finds it full is shed, which counts as a failure.
 	//
@@ -261,7 +274,7 @@ func (c Config) validate() error {
 			return err
 		}
 	}
-	return nil
+	return c.validateFaults()
 }
 
 // plan is how long each arm runs, and in how many turns.

@@ -77,6 +77,7 @@ func TestE2ECountsWhatIsNotConsumed(t *testing.T) {
 		p.departed(sequence, start, start.Add(time.Millisecond))
 	}
 	p.arrived(0, start.Add(20*time.Millisecond)) // before its ack
+	p.arrived(0, start.Add(25*time.Millisecond)) // and again
 	p.acked(0, start.Add(30*time.Millisecond))
 	p.acked(1, start.Add(10*time.Millisecond))
 	p.arrived(1, start.Add(50*time.Millisecond))

@@ -13,6 +13,10 @@ type Event struct {
 	Millis int64  `json:"ms"`
 	Kind   string `json:"kind"`
 	Detail string `json:"detail"`
+	// ExitCode and Output are those of a command that was run; the end of what it
+	// printed.
+	ExitCode *int   `json:"exit_code,omitempty"`
+	Output   string `json:"output,omitempty"`
 }
 
 // Kinds of events.
@@ -23,6 +27,8 @@ const (
 	EventLeader = "leader"
 	// EventFault is something that the run itself did to the cluster.
 	EventFault = "fault"
+	// EventRecovered is that every replica is in sync again after that.
+	EventRecovered = "recovered"
 )
 
 // maxEvents bounds what a cluster that never settles adds to a report.
@@ -61,6 +67,13 @@ func ids(list []int32) string {
 type happened struct {
 	Event
 	at time.Time
+}
+
+// inOrder merges events in the order of time.
+func inOrder(lists ...[]happened) []happened {
+	all := slices.Concat(lists...)
+	slices.SortStableFunc(all, func(a, b happened) int { return a.at.Compare(b.at) })
+	return all
 }
 
 // since returns the events with their times, none as an empty list.

@@ -37,7 +37,7 @@ func (t *target) newExplainer(ctx context.Context, c Config, lanes []*lane) *exp
 		if !l.arm.Acknowledged() {
 			continue
 		}
-		x.joiners[l] = &joiner{traced: len(x.tracer.sources) > 0}
+		x.joiners[l] = &joiner{traced: len(x.tracer.sources) > 0, log: stageLog{keep: c.KeepIntervals}}
 		for _, p := range l.producers {
 			p.keepJournal()
 		}
@@ -109,6 +109,22 @@ func (x *explainer) look(ctx context.Context, l *lane, until time.Time) {
 		samples, exchanges = append(samples, s...), append(exchanges, e...)
 	}
 	x.joiners[l].join(samples, exchanges, news)
+}
+
+// logged returns the stages of each second, if intervals are kept.
+func (x *explainer) logged(lanes []*lane) []StageInterval {
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []StageInterval
+	for _, l := range lanes {
+		if j := x.joiners[l]; j != nil {
+			all = append(all, j.log.intervals(l.arm)...)
+		}
+	}
+	return all
 }
 
 // report returns what was explained, by arm, and what has to be said with it.

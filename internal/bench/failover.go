@@ -5,27 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"slices"
-	"strconv"
 	"time"
 )
 
 // Fault is what a failover run does to the leader of partition 0.
 type Fault struct {
-	Kind string // for the report: kill, pause, stop, exec
-	// Inflict does it. It returns when it is done.
-	Inflict func(context.Context, Victim) error
-	// Recover undoes it, so that every replica can be read. Nil: somebody else
-	// does, or nobody.
-	Recover func(context.Context, Victim) error
+	Kind string // kill, pause, stop, isolate or exec: what Driver is called with
+	// Undo is what it is called with so that every replica can be read. Empty:
+	// somebody else sees to that, or nobody.
+	Undo   string
+	Driver FaultDriver
 }
 
 // Victim is the broker that fails.
 type Victim struct {
-	Broker  int32
-	Address string // HOST:PORT for clients; empty: not told
-	Topic   string // the one under load
+	Broker    int32
+	Address   string // HOST:PORT for clients; empty: not told
+	Topic     string // the one under load
+	Partition int32  // for whose leader or follower it was chosen
+	Leader    int32  // of that partition, just before; -1: none is known
 }
 
 // FailoverConfig is one run of failover: open-loop load of one arm, in the
@@ -62,7 +60,7 @@ func (c FailoverConfig) validate() error {
 		return fmt.Errorf("%w: a failover takes one acks setting that is acknowledged", ErrConfig)
 	case c.FaultAt < 0 || c.FaultAt >= c.Duration:
 		return fmt.Errorf("%w: a fault at %s of %s", ErrConfig, c.FaultAt, c.Duration)
-	case c.Fault.Inflict == nil:
+	case c.Fault.Driver == nil:
 		return fmt.Errorf("%w: no fault", ErrConfig)
 	case c.ClosedLoop:
 		return fmt.Errorf("%w: a closed loop stops when the leader does, and shows nothing", ErrConfig)
@@ -86,6 +84,22 @@ type FailoverReport struct {
 	Environment  Environment         `json:"environment"`
 	Events       []Event             `json:"events"`
 	Warnings     []string            `json:"warnings"`
+	Assertions   []Assertion         `json:"assertions"`
+	// Intervals are kept when Config asks for them.
+	Intervals []Interval `json:"-"`
+}
+
+// Load is the load of the run as a report of its own: for what looks at any load.
+func (r *FailoverReport) Load() *Report {
+	load := &Report{
+		Load: LoadOpen, Started: r.Started, Interrupted: r.Interrupted, Settings: r.Settings, Arms: []ArmReport{r.Arm}, Generator: r.Generator,
+		Events: r.Events, Intervals: r.Intervals, Verification: r.Verification, Replicas: r.Replicas, Environment: r.Environment,
+		Assertions: r.Assertions, Warnings: r.Warnings,
+	}
+	if r.Fault.Broker >= 0 {
+		load.FaultsBeganMs = &r.Fault.AtMs
+	}
+	return load
 }
 
 // FaultReport is what was done.
@@ -118,7 +132,7 @@ func (t *target) failover(ctx context.Context, c FailoverConfig, m *monitor) (*F
 	for _, p := range l.producers {
 		p.keepJournal()
 	}
-	report := &FailoverReport{Settings: c.settings(), Environment: t.describe(ctx), Fault: FaultReport{Kind: c.Fault.Kind, Broker: -1}}
+	report := &FailoverReport{Assertions: []Assertion{}, Settings: c.settings(), Environment: t.describe(ctx), Fault: FaultReport{Kind: c.Fault.Kind, Broker: -1}}
 	m.enter(PhaseWarmup, max(c.Warmup, 0))
 	warmUp(ctx, lanes, c.Config, m)
 	for _, p := range l.producers {
@@ -137,12 +151,11 @@ func (t *target) failover(ctx context.Context, c FailoverConfig, m *monitor) (*F
 
 	summary := &Report{}
 	summary.judge(lanes, c.Config)
+	report.Intervals = summary.Intervals
 	report.Arm, report.Generator, report.Warnings = summary.Arms[0], summary.Generator, summary.Warnings
-	events := append(f.happened(), beside.isr.happened()...)
-	slices.SortStableFunc(events, func(a, b happened) int { return a.at.Compare(b.at) })
-	report.Events = since(report.Started, events)
 	f.describe(report, l)
 	recovered := f.recover(ctx)
+	report.Events = since(report.Started, inOrder(f.events, beside.isr.happened()))
 	report.Verification, report.Interrupted = t.conclude(ctx, m, &report.Environment, beside)
 	if !t.cfg.SkipVerify && f.err == nil {
 		report.Replicas = t.compareReplicas(ctx)
@@ -165,7 +178,15 @@ type failing struct {
 	victim   int32
 	at, done time.Time // the fault; zero: it did not come to it
 	views    []*view   // of the other brokers
+	events   []happened
 	err      error
+}
+
+// call has the driver do something to the victim, for a limited time.
+func (f *failing) call(ctx context.Context, verb string) FaultResult {
+	ctx, cancel := context.WithTimeout(ctx, faultLimit)
+	defer cancel()
+	return f.config.Fault.Driver(ctx, FaultCall{Verb: verb, Victim: f.named()})
 }
 
 // run waits for the time of the fault and inflicts it. It returns when load does,
@@ -193,10 +214,13 @@ func (f *failing) run(ctx, load context.Context) {
 	}
 	f.at = time.Now()
 	f.target.cfg.Logger.Info("inflicting", slog.String("fault", f.config.Fault.Kind), slog.Int("broker", int(f.victim)))
-	f.err = f.config.Fault.Inflict(ctx, f.named())
+	result := f.call(ctx, f.config.Fault.Kind)
 	f.done = time.Now()
-	if f.err != nil {
-		f.err = fmt.Errorf("%s broker %d: %w", f.config.Fault.Kind, f.victim, f.err)
+	f.events = append(f.events, happened{
+		at: f.at, Event: result.event(fmt.Sprintf("%s of broker %d, the leader of partition 0", f.config.Fault.Kind, f.victim)),
+	})
+	if result.Err != nil {
+		f.err = fmt.Errorf("%s broker %d: %w", f.config.Fault.Kind, f.victim, result.Err)
 		return
 	}
 	<-load.Done()
@@ -204,13 +228,7 @@ func (f *failing) run(ctx, load context.Context) {
 
 // named returns the victim with all that is known of it.
 func (f *failing) named() Victim {
-	v := Victim{Broker: f.victim, Topic: f.target.topic}
-	for _, b := range f.brokers {
-		if b.ID == f.victim {
-			v.Address = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
-		}
-	}
-	return v
+	return Victim{Broker: f.victim, Address: addressOf(f.brokers, f.victim), Topic: f.target.topic, Leader: f.victim}
 }
 
 // recoverLimit bounds the return of a broker and of its replicas.
@@ -223,11 +241,14 @@ func (f *failing) recover(ctx context.Context) error {
 	}
 	ctx, cancel := grace(ctx, recoverLimit, readGrace)
 	defer cancel()
-	if f.config.Fault.Recover == nil {
+	if f.config.Fault.Undo == "" {
 		return nil
 	}
-	if err := f.config.Fault.Recover(ctx, f.named()); err != nil {
-		return fmt.Errorf("recover broker %d from %s: %w", f.victim, f.config.Fault.Kind, err)
+	at := time.Now()
+	result := f.call(ctx, f.config.Fault.Undo)
+	f.events = append(f.events, happened{at: at, Event: result.event(fmt.Sprintf("%s of broker %d, after the load", f.config.Fault.Undo, f.victim))})
+	if result.Err != nil {
+		return fmt.Errorf("recover broker %d from %s: %w", f.victim, f.config.Fault.Kind, result.Err)
 	}
 	if f.target.cfg.SkipVerify {
 		return nil
@@ -245,11 +266,4 @@ func (f *failing) recover(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-func (f *failing) happened() []happened {
-	if f.at.IsZero() {
-		return nil
-	}
-	return []happened{{at: f.at, Event: Event{Kind: EventFault, Detail: fmt.Sprintf("%s of broker %d, the leader of partition 0", f.config.Fault.Kind, f.victim)}}}
 }

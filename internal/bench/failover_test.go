@@ -71,7 +71,7 @@ func TestPhasesOfAFailover(t *testing.T) {
 
 func TestFailoverConfigs(t *testing.T) {
 	t.Parallel()
-	inflict := func(context.Context, Victim) error { return nil }
+	inflict := func(context.Context, FaultCall) FaultResult { return FaultResult{} }
 	tests := []struct {
 		name   string
 		change func(*FailoverConfig)
@@ -79,11 +79,11 @@ func TestFailoverConfigs(t *testing.T) {
 		{name: "two arms", change: func(c *FailoverConfig) { c.Arms = []Arm{AcksAll, AcksLeader} }},
 		{name: "no acks", change: func(c *FailoverConfig) { c.Arms = []Arm{AcksNone} }},
 		{name: "after the end", change: func(c *FailoverConfig) { c.FaultAt = time.Hour }},
-		{name: "no fault", change: func(c *FailoverConfig) { c.Fault.Inflict = nil }},
+		{name: "no fault", change: func(c *FailoverConfig) { c.Fault.Driver = nil }},
 		{name: "closed loop", change: func(c *FailoverConfig) { c.ClosedLoop = true }},
 		{name: "more than can be remembered", change: func(c *FailoverConfig) { c.Rate = 1e6 }},
 	}
-	good := FailoverConfig{Fault: Fault{Inflict: inflict}}
+	good := FailoverConfig{Fault: Fault{Driver: inflict}}
 	if err := good.withDefaults().validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
@@ -93,5 +93,52 @@ func TestFailoverConfigs(t *testing.T) {
 		if err := c.withDefaults().validate(); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+}
+
+func TestClaimsOfAFailover(t *testing.T) {
+	t.Parallel()
+	report := func() *FailoverReport {
+		return &FailoverReport{
+			Generator: Generator{Valid: true}, Arm: ArmReport{Acks: AcksAll, Offered: 10},
+			Partitions: []FailoverPartition{
+				{Affected: true, UnavailableMs: ptr(500.0), FirstAckMs: ptr(490.0)},
+				{UnavailableMs: ptr(9000.0), FirstAckMs: ptr(1.0)},
+				{Affected: true, UnavailableMs: ptr(700.0), FirstAckMs: ptr(690.0)},
+			},
+		}
+	}
+	never := report()
+	never.Partitions[2].FirstAckMs = nil
+	none := report()
+	none.Partitions = none.Partitions[1:2]
+	for _, tt := range []struct {
+		report *FailoverReport
+		claim  string
+		holds  bool
+	}{
+		{report: report(), claim: "unavailable<1s", holds: true},
+		{report: report(), claim: "unavailable<=700ms", holds: true},
+		{report: report(), claim: "unavailable<600ms"},
+		{report: never, claim: "unavailable<1h"},
+		{report: none, claim: "unavailable<1h"},
+		{report: report(), claim: "errors==0", holds: true},
+		{report: report(), claim: "valid", holds: true},
+		{report: report(), claim: "loss==0"}, // nobody looked
+	} {
+		claims, err := ParseAssertions(tt.claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if broken := tt.report.Assert(claims); (len(broken) == 0) != tt.holds || len(tt.report.Assertions) != 1 {
+			t.Errorf("%s: %+v", tt.claim, tt.report.Assertions)
+		}
+	}
+	claims, err := ParseAssertions("unavailable<1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if broken := (&Report{}).Assert(claims); len(broken) != 1 {
+		t.Error("a run without a failover claims one")
 	}
 }

@@ -21,6 +21,8 @@ type lane struct {
 	began     time.Time     // of the newest block
 	fine      bool          // intervals are kept
 	intervals []Interval    // of all measured blocks
+	faults    *faultClock   // nil without faults
+	gaps      *gapMeter     // nil without faults
 	tail      *tail         // nil unless a consumer awaits the records
 	gate      *gate         // nil unless other workers begin together with this one
 }
@@ -78,6 +80,14 @@ func (l *lane) run(ctx context.Context, length time.Duration, concurrency int, m
 	m.block(l.arm, recorders)
 	start, _ := l.gate.meet(ctx, true)
 	l.began = start
+	if l.faults != nil {
+		for _, rec := range recorders {
+			rec.parts = newSplit(l.faults) // nobody writes to it yet
+		}
+	}
+	if !l.arm.Acknowledged() {
+		defer func() { l.gaps.pass(time.Since(start)) }()
+	}
 	l.tail.open(start, l.fine)
 	if l.fine {
 		for _, rec := range recorders {

@@ -89,7 +89,7 @@ func (s *sampler) watch(ctx context.Context, t *target) {
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	for {
-		if state, err := t.inSync(ctx); err == nil {
+		if state, err := t.sample(ctx); err == nil {
 			s.add(state, time.Now())
 		}
 		select {
@@ -98,6 +98,14 @@ func (s *sampler) watch(ctx context.Context, t *target) {
 		case <-tick.C:
 		}
 	}
+}
+
+// sample asks for the state of the topic, and not for long: a broker that is
+// frozen would hide what happens meanwhile.
+func (t *target) sample(ctx context.Context) (topicState, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*sampleInterval)
+	defer cancel()
+	return t.inSync(ctx)
 }
 
 func (s *sampler) add(state topicState, now time.Time) {

@@ -22,6 +22,7 @@ type producer struct {
 	ledger     *ledger
 	tap        *tap       // nil where the client's own errors must do
 	journal    *journal   // nil unless records are to be explained
+	gaps       *gapMeter  // nil without faults
 	passage    *passage   // nil unless a consumer awaits the records
 	order      sync.Mutex // held from taking a sequence number to handing its record over
 	flights    sync.Pool  // of *flight
@@ -157,6 +158,7 @@ func (f *flight) end(r *kgo.Record, err error) {
 		p.ledger.fail(sequence, partition)
 	case p.ledger.arm.Acknowledged():
 		p.ledger.ack(sequence, partition, r.Offset)
+		p.gaps.acked(partition, now)
 		p.journal.record(sample{partition: partition, offset: r.Offset, due: due, sent: sent, acked: now})
 	default:
 		p.ledger.sent(sequence, partition)

@@ -28,6 +28,7 @@ type recorder struct {
 	per      intervals        // guarded by mu
 	meter    *meter           // guarded by mu; nil unless acks are counted by second
 	size     int64            // of one record, for meter; set before any load
+	parts    split            // guarded by mu; by phase of the faults
 
 	abandoned bool // guarded by mu; what is still heard is too late to count
 }
@@ -73,6 +74,7 @@ func (r *recorder) succeeded(due, sent, now time.Time) {
 	if r.meter != nil {
 		r.meter.add(now, r.size)
 	}
+	r.parts.succeeded(due, now)
 	r.settle()
 }
 
@@ -86,6 +88,7 @@ func (r *recorder) failedAs(name string, due, now time.Time) {
 	r.failed++
 	r.errors[name]++
 	r.failure.record(now.Sub(due))
+	r.parts.failed(due, now)
 	r.settle()
 }
 
@@ -147,6 +150,7 @@ func (r *recorder) merge(from *recorder) {
 	r.failure.merge(from.failure)
 	r.lateness.merge(from.lateness)
 	r.per.merge(&from.per)
+	r.parts.merge(&from.parts)
 	if from.lastAck.After(r.lastAck) {
 		r.lastAck = from.lastAck
 	}

@@ -38,6 +38,7 @@ type ReplicaProblem struct {
 const (
 	replicaLimit   = 5 * time.Minute // to read all of them
 	replicaIdle    = 10 * time.Second
+	replicaAgain   = 200 * time.Millisecond // of a broker that gave nothing for that long before
 	replicaRequest = 5 * time.Second
 )
 
@@ -53,8 +54,9 @@ func (t *target) compareReplicas(ctx context.Context) *ReplicaCheck {
 		check.Unread = append(check.Unread, ReplicaProblem{Broker: -1, Partition: -1, Detail: fmt.Sprint("find the replicas: ", err)})
 		return check
 	}
+	silent := map[int32]bool{} // brokers
 	for _, p := range state {
-		r := replicaReader{target: t, id: metadata.Topics[0].TopicID, partition: p.Partition, from: t.starts[p.Partition], end: ends[p.Partition]}
+		r := replicaReader{target: t, id: metadata.Topics[0].TopicID, partition: p.Partition, from: t.starts[p.Partition], end: ends[p.Partition], silent: silent}
 		want, err := r.digest(ctx, p.Leader)
 		if err != nil {
 			check.Unread = append(check.Unread, ReplicaProblem{Broker: p.Leader, Partition: p.Partition, Detail: err.Error()})
@@ -104,12 +106,17 @@ type replicaReader struct {
 	id        [16]byte // of the topic
 	partition int32
 	from, end int64
+	silent    map[int32]bool // brokers that are not worth a long wait any more
 }
 
 // digest reads a replica up to the end. A follower may be behind for a while.
 func (r replicaReader) digest(ctx context.Context, broker int32) (digest, error) {
 	var d digest
 	hash := fnv.New64a()
+	idle := replicaIdle
+	if r.silent[broker] {
+		idle = replicaAgain
+	}
 	next, last := r.from, time.Now()
 	for next < r.end {
 		got, err := r.fetch(ctx, broker, next)
@@ -129,9 +136,11 @@ func (r replicaReader) digest(ctx context.Context, broker int32) (digest, error)
 		switch {
 		case ctx.Err() != nil:
 			return d, context.Cause(ctx)
-		case time.Since(last) > replicaIdle && err != nil:
+		case time.Since(last) > idle && err != nil:
+			r.silent[broker] = true
 			return d, fmt.Errorf("at offset %d of %d: %w", next, r.end, err)
-		case time.Since(last) > replicaIdle:
+		case time.Since(last) > idle:
+			r.silent[broker] = true
 			return d, fmt.Errorf("at offset %d of %d: the broker returns nothing more", next, r.end)
 		}
 		pause.For(ctx, pollInterval) // the next round sees the end of ctx

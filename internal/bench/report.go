@@ -36,11 +36,23 @@ type Report struct {
 	StagesNotes []string      `json:"stages_notes"` // what has to be said with them
 	Warmup      WarmupReport  `json:"warmup"`
 	Generator   Generator     `json:"generator"`
+	// Faults are what was done to the cluster, and FaultPhases what each arm took
+	// before, during and after; empty when nothing was. The phase "during" lasts
+	// from FaultsBeganMs to FaultsEndedMs since Started, when every replica was in
+	// sync again; nil: that did not come to it.
+	Faults        []FaultRun         `json:"faults"`
+	FaultPhases   []FaultPhaseReport `json:"fault_phases"`
+	FaultsBeganMs *float64           `json:"faults_began_ms"`
+	FaultsEndedMs *float64           `json:"faults_ended_ms"`
+	// Replicas were compared after faults; nil: not asked for.
+	Replicas *ReplicaCheck `json:"replicas"`
 	// Events are what was seen to happen to the cluster under load.
 	Events []Event `json:"events"`
 	// Intervals are kept when Config asks for them; WriteLog writes them.
-	Intervals    []Interval    `json:"-"`
-	Verification *Verification `json:"verification"` // nil: not asked for
+	Intervals []Interval `json:"-"`
+	// StageIntervals are kept with them, where the time went is known.
+	StageIntervals []StageInterval `json:"-"`
+	Verification   *Verification   `json:"verification"` // nil: not asked for
 	// Workers are the machines that shared the load; none: this one made it.
 	Workers     []WorkerReport `json:"workers,omitempty"`
 	Environment Environment    `json:"environment"`

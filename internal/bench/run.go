@@ -70,6 +70,7 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 		t.warn("closed loop: a stall of the cluster slows the load down and is hidden from these quantiles (coordinated omission)")
 	}
 	explain := t.newExplainer(ctx, c, lanes)
+	faults := t.newFaultRunner(c, report.Environment.Cluster.Brokers, lanes)
 	m.enter(PhaseWarmup, max(c.Warmup, 0))
 	report.Warmup = warmUp(ctx, lanes, c, m)
 
@@ -79,19 +80,22 @@ func (t *target) acksAll(ctx context.Context, c Config, m *monitor) (*Report, er
 	m.enter(PhaseMeasure, turns.total(c))
 	beside := t.observe(ctx)
 	explain.forget(ctx)
-	report.Blocks = measure(ctx, lanes, c, turns, m, explain)
+	faults.beside(ctx, func() { report.Blocks = measure(ctx, lanes, c, turns, m, explain) })
 	beside.end()
-	report.Events = since(report.Started, beside.isr.happened())
 	report.Stages, report.StagesNotes = explain.report(lanes)
+	report.StageIntervals = explain.logged(lanes)
 	closeLanes(lanes)
 
 	report.judge(lanes, c)
 	if why := report.Warmup.warning(c.WarmupMax); why != "" && ctx.Err() == nil {
 		t.warn("%s", why)
 	}
+	inflicted := faults.conclude(ctx, report, lanes)
+	report.Events = since(report.Started, inOrder(faults.happened(), beside.isr.happened()))
 	report.Verification, report.Interrupted = t.conclude(ctx, m, &report.Environment, beside)
+	report.excuse()
 	report.Warnings = append(report.Warnings, t.warnings...)
-	return report, nil
+	return report, inflicted
 }
 
 // conclude looks at the cluster after the load and reads everything back, if
@@ -100,7 +104,11 @@ func (t *target) conclude(ctx context.Context, m *monitor, env *Environment, bes
 	t.describeEnd(ctx, env, beside)
 	if !t.cfg.SkipVerify {
 		m.enter(PhaseVerify, 0)
-		v = t.verify(ctx, m)
+		if t.cfg.SampleVerify {
+			v = t.verifySample(ctx, m)
+		} else {
+			v = t.verify(ctx, m)
+		}
 	}
 	return v, ctx.Err() != nil
 }

@@ -110,6 +110,7 @@ func followerHops(t *trace.Produce, f *trace.ProduceFollower, waited time.Durati
 type joiner struct {
 	traced bool // broker traces are to be had
 	kept   reservoir
+	log    stageLog
 	acked  int64 // records that were looked at
 	recent map[int32][]ledTrace
 }
@@ -133,18 +134,23 @@ func (j *joiner) join(samples []sample, exchanges []exchange, news []ledTrace) {
 			e = exchange{wrote: s.sent, read: s.acked} // the socket was not seen, as with TLS
 		}
 		if !j.traced {
-			j.kept.add(clientPath(s, e))
+			j.explained(s, clientPath(s, e))
 			continue
 		}
 		for _, known := range []map[int32][]ledTrace{fresh, j.recent} {
 			t, ok := at(known[s.partition], s.offset, func(t ledTrace) int64 { return t.BaseOffset })
 			if ok && s.offset < t.BaseOffset+int64(t.Count) {
-				j.kept.add(tracedPath(s, e, t.leader, t.Produce))
+				j.explained(s, tracedPath(s, e, t.leader, t.Produce))
 				break
 			}
 		}
 	}
 	j.recent = fresh
+}
+
+func (j *joiner) explained(s sample, w way) {
+	j.kept.add(w)
+	j.log.add(s.due, w, j.traced)
 }
 
 // byPartition sorts items by partition and offset.

@@ -36,6 +36,11 @@ type Counts struct {
 	ReadBack int64 `json:"read_back"`
 	// Lost were acked and are not there.
 	Lost int64 `json:"lost"`
+	// LostUnpromised are those that acks=1 lost in a run with faults: it promises
+	// nothing once a leader fails.
+	LostUnpromised int64 `json:"lost_unpromised"`
+	// Unsampled lie where a sample did not look: nobody knows whether they are there.
+	Unsampled int64 `json:"unsampled"`
 	// Unverified were acked, and reading back did not get as far as to tell.
 	Unverified int64 `json:"unverified"`
 	// Duplicates were read again.
@@ -62,6 +67,8 @@ func (c *Counts) add(o Counts) {
 	c.Acked += o.Acked
 	c.ReadBack += o.ReadBack
 	c.Lost += o.Lost
+	c.LostUnpromised += o.LostUnpromised
+	c.Unsampled += o.Unsampled
 	c.Unverified += o.Unverified
 	c.Duplicates += o.Duplicates
 	c.Reordered += o.Reordered
@@ -76,6 +83,8 @@ func (c *Counts) add(o Counts) {
 type verifier struct {
 	run     uint64
 	ledgers []*ledger // by producer number
+	// covers reports whether an offset was read; nil: all were.
+	covers func(partition int32, offset int64) bool
 
 	perArm   map[Arm]*Counts
 	corrupt  int64 // values that no arm can be made accountable for
@@ -224,6 +233,8 @@ func (v *verifier) finish(complete bool) *Verification {
 				Producer: uint32(producer), Sequence: sequence,
 			}
 			switch {
+			case e.sightings == 0 && v.covers != nil && (e.outcome != acked || !v.covers(e.partition, e.offset)):
+				counts.Unsampled++
 			case e.sightings == 0 && e.outcome == acked && !complete:
 				counts.Unverified++
 			case e.sightings == 0 && e.outcome == acked:

@@ -35,6 +35,11 @@ type Options struct {
 	// The default is 1.
 	Seed uint64
 
+	// AA are runs that should not differ: a difference has to exceed theirs.
+	//
+	// The default is none.
+	AA Side
+
 	// AllowInvalid gives verdicts on runs that are INVALID, too.
 	AllowInvalid bool
 }
@@ -206,7 +211,8 @@ func contains(arms []bench.Arm, arm bench.Arm) bool {
 
 func arms(base, next Side, arm bench.Arm, o Options) []Comparison {
 	a, b := intervalsOf(base, arm), intervalsOf(next, arm)
-	s := newScale(a, b)
+	aa := intervalsOf(o.AA, arm)
+	s := newScale(a, b, aa)
 	rng := rand.New(rand.NewPCG(o.Seed, uint64(len(arm)))) //nolint:gosec // repeatable on purpose
 	qs := make([]float64, len(quantiles))
 	for k := range quantiles {
@@ -214,7 +220,9 @@ func arms(base, next Side, arm bench.Arm, o Options) []Comparison {
 	}
 	why := incomparable(base, next, arm, o)
 	var compared []Comparison
-	for k, e := range estimates(s, pooled(s, a, o), pooled(s, b, o), qs, o.Resamples, rng) {
+	found := estimates(s, pooled(s, a, o), pooled(s, b, o), qs, o.Resamples, rng)
+	raise(found, s, pooled(s, aa, o), qs)
+	for k, e := range found {
 		c := Comparison{Side: next.Name, Acks: arm, Quantile: quantiles[k].name, Verdict: NoVerdict, Reason: why, NoiseFloorOf: e.floorOf}
 		c.Base, c.New = micros(e.base), micros(e.next)
 		c.DeltaPercent, c.LowPercent, c.HighPercent = percent(e.change()), percent(e.low), percent(e.high)

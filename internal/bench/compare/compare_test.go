@@ -225,3 +225,25 @@ func TestConfigDiff(t *testing.T) {
 		t.Errorf("the same: %s", s)
 	}
 }
+
+func TestAAFloors(t *testing.T) {
+	t.Parallel()
+	slower := usual
+	slower.faster = 1.8
+	aa := Side{Name: "aa", Runs: append(usual.side("aa", 1, 11, bench.AcksAll).Runs, slower.side("aa", 1, 12, bench.AcksAll).Runs...)}
+	// Half as much again is a difference, unless runs of the same thing differ by more.
+	bit := usual
+	bit.faster = 1.5
+	a, b := usual.side("a", 1, 1, bench.AcksAll), bit.side("b", 1, 2, bench.AcksAll)
+	if c := mustCompare(t, Options{}, a, b).Comparisons[0]; c.Verdict != Slower {
+		t.Errorf("without A/A runs: %+v", c)
+	}
+	c := mustCompare(t, Options{AA: aa}, a, b).Comparisons[0]
+	if c.Verdict != NoDifference || c.NoiseFloorOf != FloorAA || *c.NoiseFloorPercent < 50 || !strings.Contains(c.Reason, "A/A noise floor") {
+		t.Errorf("with A/A runs: %+v", c)
+	}
+	floors := Floors(aa, Options{})
+	if len(floors) != len(quantiles) || floors[0].Quantile != "p50" || *floors[0].Percent < 50 || *floors[0].Percent > 120 || len(floors[0].Micros) != 2 || floors[0].Pairs != 1 || floors[0].Shown != 1 {
+		t.Errorf("floors are %+v", floors)
+	}
+}

@@ -95,11 +95,8 @@ func overTime(r *bench.Report, width float64) template.HTML {
 	}
 	x := func(s float64) float64 { return c.left + (c.right-c.left)*math.Max(0, math.Min(1, s/end)) }
 	timeTicks(c, x, end)
-	for i, e := range r.Events {
-		at := x(float64(e.Millis) / 1000)
-		c.line("event", at, c.top, at, c.bottom)
-		c.text("eventtext", "middle", at, c.top+2, strconv.Itoa(i+1))
-	}
+	during(r, c, x, end)
+	events(r, c, x)
 	for _, arm := range r.Arms {
 		class := armClass(r, arm.Acks)
 		for _, turn := range turns(seconds, arm.Acks) {
@@ -120,6 +117,42 @@ func overTime(r *bench.Report, width float64) template.HTML {
 		}
 	}
 	return c.svg("latency over time: p50 and p99 of each second, with events")
+}
+
+// during shades the time of the faults.
+func during(r *bench.Report, c *canvas, x func(float64) float64, end float64) {
+	if r.FaultsBeganMs == nil {
+		return
+	}
+	if r.FaultsEndedMs != nil {
+		end = *r.FaultsEndedMs / 1000
+	}
+	from, to := x(*r.FaultsBeganMs/1000), x(end)
+	c.rect("during", from, c.top, math.Max(to-from, 1), c.bottom-c.top, "from the first fault until all were undone and every replica was in sync")
+}
+
+// events draws a line for each, and their numbers in rows where they are close.
+func events(r *bench.Report, c *canvas, x func(float64) float64) {
+	const rows, apart = 4, 16
+	var last [rows]float64 // position of the last number in each row
+	for i := range last {
+		last[i] = -apart
+	}
+	for i, e := range r.Events {
+		at := x(float64(e.Millis) / 1000)
+		class := "event"
+		if e.Kind == bench.EventFault {
+			class = "event fault"
+		}
+		c.line(class, at, c.top, at, c.bottom)
+		for row := range last {
+			if at-last[row] >= apart {
+				last[row] = at
+				c.text("eventtext", "middle", at, c.top+2+12*float64(row), strconv.Itoa(i+1))
+				break
+			}
+		}
+	}
 }
 
 // second is one interval of one arm.

@@ -20,7 +20,14 @@ var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return duration(*us)
 	},
-	"arm":      armClass,
+	"arm": armClass,
+	"millis": func(ms *float64) string {
+		if ms == nil {
+			return "–"
+		}
+		return duration(*ms * 1000)
+	},
+	"div":      func(a, b float64) float64 { return a / b },
 	"percent":  func(share float64) string { return fmt.Sprintf("%.0f%%", share*100) },
 	"text":     optional,
 	"seconds":  func(ms int64) string { return fmt.Sprintf("%.1f s", float64(ms)/1000) },
@@ -59,6 +66,8 @@ type content struct {
 	Spectrum template.HTML
 	OverTime template.HTML
 	Bars     []bar
+	Failover []bench.FailoverPartition
+	Data     any // what the page was made of, as JSON
 }
 
 // bar is the stages of one arm.
@@ -76,10 +85,18 @@ func (s stage) Micros() float64 { return s.us }
 
 // Write writes the page.
 func Write(w io.Writer, r *bench.Report) error {
-	c := content{
-		Report: r, Title: title(r),
-		Spectrum: drawings(func(width float64) template.HTML { return spectrum(r, width) }),
-	}
+	return execute(w, content{Report: r, Title: title(r), Data: r})
+}
+
+// WriteFailover writes the page of a failover.
+func WriteFailover(w io.Writer, f *bench.FailoverReport) error {
+	r := f.Load()
+	return execute(w, content{Report: r, Title: f.Fault.Kind + " of a leader: " + title(r), Failover: f.Partitions, Data: f})
+}
+
+func execute(w io.Writer, c content) error {
+	r := c.Report
+	c.Spectrum = drawings(func(width float64) template.HTML { return spectrum(r, width) })
 	if len(r.Intervals) > 0 {
 		c.OverTime = drawings(func(width float64) template.HTML { return overTime(r, width) })
 	}

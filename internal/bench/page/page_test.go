@@ -60,7 +60,7 @@ func TestThePageIsWholeByItself(t *testing.T) {
 	// The data is checked below; XML does not know that a script is text.
 	markup := regexp.MustCompile(`(?s)<script type="application/json" id="result">.*?</script>`).ReplaceAllString(html, "")
 	counts := elements(t, markup)
-	if counts["svg"] != 6 || counts["script"] != 0 || counts["polyline"] == 0 || counts["rect"] != 2*2*7 {
+	if counts["svg"] != 6 || counts["script"] != 0 || counts["polyline"] == 0 || counts["rect"] != 2*(2*7+1) {
 		t.Errorf("elements: %v", counts)
 	}
 	for _, bad := range []string{"http://", "https://", "url(", "@import", "alert(1)</script>", `<b>"killed`} {
@@ -71,6 +71,7 @@ func TestThePageIsWholeByItself(t *testing.T) {
 	for _, want := range []string{
 		"prefers-color-scheme: dark", "width=device-width", "verified: nothing acked is lost", "p99&lt;10ms holds",
 		"broker 2 &lt;b&gt;&#34;killed&#34;&lt;/b&gt; &amp; gone", "6.34 ms", "3.78 ms", "99.9%", "Kafka", "0.4.0", "40.0 s",
+		"FAILED: &lt;i&gt;odd", "526 ms", "<td>during</td>", "Shaded: from the first fault until all were undone", "1 differ from their leader", "event fault",
 	} {
 		if want != "Kafka" && !strings.Contains(html, want) {
 			t.Errorf("the page does not say %q", want)
@@ -128,6 +129,26 @@ func TestPagesOfPoorRuns(t *testing.T) {
 		html := write(t, tt.report)
 		if !strings.Contains(html, tt.want) || strings.Contains(html, "NaN") || strings.Contains(html, "<img>") {
 			t.Errorf("%s: the page does not say %q, or says NaN or what is no text", tt.name, tt.want)
+		}
+	}
+}
+
+func TestThePageOfAFailover(t *testing.T) {
+	t.Parallel()
+	load := sample()
+	f := &bench.FailoverReport{
+		Started: load.Started, Settings: load.Settings, Fault: bench.FaultReport{Kind: "kill", Broker: 2, AtMs: 40_000}, Arm: load.Arms[0],
+		Generator: load.Generator, Environment: load.Environment, Events: load.Events, Intervals: load.Intervals, Assertions: []bench.Assertion{{Text: "unavailable<1s"}},
+		Partitions: []bench.FailoverPartition{{Affected: true, LeaderBefore: 2, LeaderAfter: of(int32(1)), UnavailableMs: of(523.0)}, {Partition: 1, LeaderBefore: 3}},
+	}
+	var buf bytes.Buffer
+	if err := WriteFailover(&buf, f); err != nil {
+		t.Fatal(err)
+	}
+	html := buf.String()
+	for _, want := range []string{"kill of a leader: acks=all", "Failover by partition", "523 ms", "not led by it", "unavailable&lt;1s FAILED", "Shaded: from the first fault on", `"detected_ms":null`} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page does not say %q", want)
 		}
 	}
 }

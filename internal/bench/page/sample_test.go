@@ -35,6 +35,14 @@ func sample() *bench.Report {
 		r.Arms = append(r.Arms, arm(acks, []float64{1920, 880, 40}[i]))
 		intervals(r, rng, acks, []float64{1920, 880, 40}[i])
 	}
+	r.FaultsBeganMs, r.FaultsEndedMs = of(40_000.0), of(47_500.0)
+	r.Faults = []bench.FaultRun{{Fault: "at=40s kill-leader for=5s", Action: "kill", Broker: 2, Leader: 2, AtMs: 40_000, TookMs: 11, UndoneMs: of(45_100.0), UnavailableMs: of(526.0), UnavailablePartition: of(int32(0)), Error: "<i>odd</i>"}}
+	for _, a := range r.Arms {
+		for _, phase := range []string{"before", "during", "after"} {
+			r.FaultPhases = append(r.FaultPhases, bench.FaultPhaseReport{Acks: a.Acks, Phase: phase, Response: a.Response})
+		}
+	}
+	r.Replicas = &bench.ReplicaCheck{Replicas: 17, Diverged: []bench.ReplicaProblem{{Broker: 3, Partition: 1, Detail: "7 records"}}}
 	r.Stages = []bench.StageReport{{
 		Acks: bench.AcksAll, Source: bench.SourceTraces, Records: 119_990, Acked: 120_000,
 		Cohorts: []bench.Cohort{

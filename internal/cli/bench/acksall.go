@@ -18,6 +18,7 @@ type acksAllOptions struct {
 	block       time.Duration
 	closedLoop  bool
 	concurrency int
+	faults      faultOptions
 	sweep       sweepOptions
 	workers     []string
 }
@@ -65,6 +66,26 @@ loss==0, duplicates==0, valid. Latency is claimed of every arm with acks.
 found once more; it has one arm, acks=all unless --acks says otherwise. Every
 record of every rate is read back: mind the disk, or say --verify off.
 
+--fault starts brokers of its own on this machine and does something to them under
+load: 'at=30s kill-leader for=10s'. The action is kill (SIGKILL), stop, pause
+(SIGSTOP), isolate (from the other brokers; clients still reach it), slow (what
+brokers send each other takes longer by a delay) or restart; whom it hits is
+-leader or -follower of partition 0 (partition=N for another), or :BROKER; slow
+takes its delay last: slow-follower:50ms, slow-follower:3:50ms. for= undoes it
+after that time, else the end of the load does; resume, heal and restart alone undo
+the last one earlier. For other clusters, --fault-exec names a shell command that
+inflicts each fault of the timeline, without one in the middle of the load, and
+--recover-exec one that undoes it. They have two minutes, and get
+CHRONIK_FAULT_ACTION, _BROKER, _ADDRESS, _PARTITION, _LEADER, _TOPIC and _DELAY.
+
+Latency is then told apart before, during and after the faults: "before" was
+answered when the first one began, "after" was due when all were undone and every
+replica was in sync again. Every replica is read from its own broker and compared
+with its leader. What acks=1 loses to a fault is counted, and is no failure.
+
+--verify sample reads only part of each partition, and says how much: its losses
+are real, and it may miss some.
+
 --out saves the result as JSON and, for each second, the response, service and
 lateness times: *.hlog (interval logs in nanoseconds, tagged with the acks) and
 *.hgrm (percentiles in milliseconds) open in HdrHistogram's tools. report.html is
@@ -77,8 +98,9 @@ them, to half a round trip, which the report names for each. Histograms are merg
 A worker that is lost, or whose generator was late, makes the run INVALID. Where the
 time goes is not told then.
 
-Exit status: 1 when a record failed, 4 when a claim does not hold or no rate
-meets --slo, 5 when verification fails.`,
+Exit status: 1 when a record or a fault failed, 4 when a claim does not hold or no rate
+meets --slo, 5 when verification fails or a
+replica differs from its leader.`,
 		Example: `  chronik bench acks-all
   chronik bench acks-all --rate 20k --record-size 1KiB --duration 60s --acks all,1,0
   chronik bench acks-all --acks all --arrival poisson -c min.insync.replicas=2
@@ -86,13 +108,18 @@ meets --slo, 5 when verification fails.`,
   chronik bench acks-all --duration 60s --out ./run-1
   chronik bench acks-all --find-max --slo 'p99<10ms'
   chronik bench acks-all --sweep 1k,5k,20k --acks all,1
-  chronik bench acks-all --closed-loop --concurrency 16`,
+  chronik bench acks-all --closed-loop --concurrency 16
+  chronik bench acks-all --acks all --duration 60s --fault 'at=20s kill-leader for=10s' --out ./killed
+  chronik bench acks-all -B kafka-1:9092 --duration 60s --fault 'at=20s stop-leader for=20s' \
+      --fault-exec 'ssh kafka-$CHRONIK_FAULT_BROKER systemctl kill -s KILL kafka' \
+      --recover-exec 'ssh kafka-$CHRONIK_FAULT_BROKER systemctl start kafka'`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.sweep.findMax && !cmd.Flags().Changed("acks") {
 				o.acks = string(engine.AcksAll)
 			}
+			o.faults.elsewhere = cmd.Flags().Changed("bootstrap-server")
 			o.repeatedBy(cmd)
 			return acksAll(cmd.Context(), g, o, version)
 		},
@@ -110,9 +137,11 @@ meets --slo, 5 when verification fails.`,
 	fs.BoolVar(&o.sweep.findMax, "find-max", false, "search for the highest rate that meets --slo, from --rate on; --duration is how long each is held")
 	fs.StringVar(&o.sweep.slo, "slo", "", "`CLAIMS` that a rate has to meet, such as p99<10ms,errors<0.1%")
 	fs.StringVar(&o.sweep.rates, "sweep", "", "measure these `RATES` one after the other, such as 1k,5k,20k")
+	o.faults.bind(cmd)
 	bindCompletions(g, cmd, map[string][]string{
 		"acks":    append([]string{"all,1,0"}, armNames()...),
 		"traces":  {tracesAuto, tracesOff},
+		"fault":   {"at=5s kill-leader for=5s", "at=5s pause-leader for=5s", "at=5s isolate-leader for=5s", "at=5s slow-follower:50ms for=5s", "at=5s restart-follower"},
 		"arrival": {string(engine.Uniform), string(engine.Poisson)},
 	})
 	return cmd
@@ -123,14 +152,21 @@ func (o acksAllOptions) config() (engine.Config, []engine.Assertion, error) {
 	if err != nil {
 		return engine.Config{}, nil, err
 	}
-	c.Block, c.ClosedLoop, c.Concurrency = o.block, o.closedLoop, o.concurrency
+	faults, err := o.faults.parse(o.duration)
+	if err != nil {
+		return engine.Config{}, nil, err
+	}
+	c.Faults, c.Block, c.ClosedLoop, c.Concurrency = faults, o.block, o.closedLoop, o.concurrency
 	return c, claims, nil
 }
 
-func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version string) error {
+func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version string) (err error) {
 	config, claims, err := o.config()
 	if err != nil {
 		return err
+	}
+	if o.sweep.wanted() && len(config.Faults) > 0 {
+		return exit.Usagef("", "faults are of one run: not with --sweep or --find-max")
 	}
 	if o.sweep.wanted() && len(o.workers) > 0 {
 		return exit.Usagef("", "workers share one run: not with --sweep or --find-max")
@@ -141,12 +177,17 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	if _, _, err := o.sweep.parse(o); err != nil {
 		return err
 	}
-	if len(o.workers) > 0 && o.closedLoop {
-		return exit.Usagef("", "workers share an open loop: not with --closed-loop")
+	if len(o.workers) > 0 && (o.closedLoop || len(config.Faults) > 0) {
+		return exit.Usagef("", "workers share an open loop without faults: not with --closed-loop or --fault")
 	}
 	if err := reserveBundle(o.out); err != nil {
 		return err
 	}
+	closeOwn, err := o.faults.drive(ctx, g, &config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeOwn()) }()
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.Report, error) {
 		config.Target = target
 		if len(o.workers) > 0 {
@@ -162,6 +203,6 @@ func acksAll(ctx context.Context, g *globals.Globals, o acksAllOptions, version 
 	err = errors.Join(err, saveBundle(o.out, result, report, o.command))
 	result.Footer = append(result.Footer, savedLine(o.out)...)
 	return finish(g, result, outcome{
-		interrupted: report.Interrupted, verification: report.Verification, broken: broken,
+		interrupted: report.Interrupted, verification: report.Verification, broken: broken, replicas: report.Replicas,
 	}, err)
 }

@@ -174,18 +174,26 @@ func armRow(arm engine.ArmReport) []out.Cell {
 
 func acksAllFooter(r *engine.Report) []string {
 	footer := append(hiddenLines(r), stageLines(r.Stages, r.StagesNotes)...)
+	footer = append(footer, faultLines(r)...)
+	footer = append(footer, eventLines(r.Events)...)
 	footer = append(footer, "", "integrity  "+verdict(r.Verification))
 	for _, p := range problems(r.Verification) {
 		footer = append(footer, "           "+p)
 	}
-	for _, a := range r.Assertions {
+	footer = append(footer, replicaLines(r.Replicas)...)
+	return append(footer, assertionLines(r.Assertions)...)
+}
+
+func assertionLines(all []engine.Assertion) []string {
+	var lines []string
+	for _, a := range all {
 		word := "holds"
 		if !a.Holds {
 			word = "FAILED"
 		}
-		footer = append(footer, fmt.Sprintf("assert     %s %s (%s)", a.Text, word, a.Detail))
+		lines = append(lines, fmt.Sprintf("assert     %s %s (%s)", a.Text, word, a.Detail))
 	}
-	return footer
+	return lines
 }
 
 // hiddenLines say what a benchmark would not have shown that counts from when it
@@ -256,6 +264,12 @@ func verdict(v *engine.Verification) string {
 	}
 	if v.Misplaced > 0 {
 		parts = append(parts, group(v.Misplaced)+" not where the ack said")
+	}
+	if v.LostUnpromised > 0 {
+		parts = append(parts, group(v.LostUnpromised)+" of acks=1 lost to the faults, which promised nothing")
+	}
+	if v.Unsampled > 0 {
+		parts = append(parts, "a SAMPLE: "+group(v.Unsampled)+" not looked for")
 	}
 	if v.UnackedPresent > 0 {
 		parts = append(parts, group(v.UnackedPresent)+" there without an ack, which is legal")

@@ -36,7 +36,7 @@ read back: a benchmark that loses data fails, however fast it was.`,
   chronik bench failover
   chronik bench compare base/ new/`,
 	}
-	cmd.AddCommand(newAcksAll(g, version), newE2E(g, version), newProduce(g, version), newConsume(g, version), newCompare(g), newReport(g), newFailover(g, version), newWorker(g, version))
+	cmd.AddCommand(newAcksAll(g, version), newE2E(g, version), newProduce(g, version), newConsume(g, version), newCompare(g), newReport(g), newFailover(g, version), newWorker(g, version), newSelftest(g, version))
 	return cmd
 }
 
@@ -55,8 +55,9 @@ type targetOptions struct {
 
 // The values of --verify.
 const (
-	verifyFull = "full"
-	verifyOff  = "off"
+	verifyFull   = "full"
+	verifySample = "sample"
+	verifyOff    = "off"
 )
 
 func (o *targetOptions) bind(fs *pflag.FlagSet) {
@@ -67,7 +68,7 @@ func (o *targetOptions) bind(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&o.configs, "config", "c", nil, "set a `KEY=VALUE` of the temporary topic; may be repeated")
 	fs.StringVar(&o.topic, "topic", "", "use this existing `TOPIC` instead, and never delete it")
 	fs.BoolVar(&o.keepTopic, "keep-topic", false, "do not delete the temporary topic")
-	fs.StringVar(&o.verify, "verify", verifyFull, "`HOW` to check what was acked: full (read everything back) or off")
+	fs.StringVar(&o.verify, "verify", verifyFull, "`HOW` to check what was acked: full (read everything back), sample (a tenth of each partition) or off")
 	fs.DurationVar(&o.ackTimeout, "ack-timeout", 10*time.Second, "`DURATION` that the brokers may take to answer a produce request")
 	fs.IntVar(&o.producers, "producers", 1, "number of clients that share the load")
 	settings.Alias(fs, "size", "record-size")
@@ -80,7 +81,7 @@ func bindCompletions(g *globals.Globals, cmd *cobra.Command, more map[string][]s
 	complete := map[string]cobra.CompletionFunc{
 		"topic":  g.CompleteTopics,
 		"out":    cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
-		"verify": cobra.FixedCompletions([]string{verifyFull, verifyOff}, cobra.ShellCompDirectiveNoFileComp),
+		"verify": cobra.FixedCompletions([]string{verifyFull, verifySample, verifyOff}, cobra.ShellCompDirectiveNoFileComp),
 	}
 	for flag, values := range more {
 		complete[flag] = cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)
@@ -104,9 +105,9 @@ func (o *targetOptions) target(ctx context.Context, g *globals.Globals, version 
 		return engine.Target{}, err
 	}
 	switch o.verify {
-	case verifyFull, verifyOff:
+	case verifyFull, verifySample, verifyOff:
 	default:
-		return engine.Target{}, exit.Usagef("", "--verify: %q is not full or off", o.verify)
+		return engine.Target{}, exit.Usagef("", "--verify: %q is not full, sample or off", o.verify)
 	}
 	if o.topic != "" && (len(configs) > 0 || o.keepTopic) {
 		return engine.Target{}, exit.Usagef("", "--topic names a topic that exists: --config and --keep-topic are about a temporary one")
@@ -130,7 +131,7 @@ func (o *targetOptions) target(ctx context.Context, g *globals.Globals, version 
 	return engine.Target{
 		Client: opts, Topic: o.topic, Partitions: o.partitions, Replicas: o.replication, TopicConfigs: configs,
 		KeepTopic: o.keepTopic, RecordBytes: int(o.recordBytes), AckTimeout: o.ackTimeout, Producers: o.producers,
-		SkipVerify: o.verify == verifyOff, Version: version,
+		SkipVerify: o.verify == verifyOff, SampleVerify: o.verify == verifySample, Version: version,
 	}, nil
 }
 
@@ -191,6 +192,7 @@ type outcome struct {
 	interrupted  bool
 	verification *engine.Verification
 	broken       []engine.Assertion
+	replicas     *engine.ReplicaCheck // nil: not compared
 }
 
 // finish prints the result and turns the outcome into a status: data that is
@@ -208,6 +210,9 @@ func finish(g *globals.Globals, r *out.Result, o outcome, cleanup error) error {
 	switch v := o.verification; {
 	case v != nil && !v.OK && (v.Complete || !o.interrupted):
 		g.Errorf("verification failed: %s", verdict(v))
+		return exit.Reported(exit.VerificationFailed)
+	case o.replicas != nil && len(o.replicas.Diverged) > 0:
+		g.Errorf("verification failed: %s differ from their leaders", plural(len(o.replicas.Diverged), "replica"))
 		return exit.Reported(exit.VerificationFailed)
 	case o.interrupted:
 		return exit.Reported(exit.Interrupted)

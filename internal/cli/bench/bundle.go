@@ -50,6 +50,19 @@ func saveBundle(dir string, r *out.Result, report *engine.Report, command func(s
 	)
 }
 
+// saveFailover writes one failover in the same way.
+func saveFailover(dir string, r *out.Result, report *engine.FailoverReport, command func(seed string) string) error {
+	if dir == "" {
+		return nil
+	}
+	return errors.Join(
+		saveResult(dir, r), saveHistograms(dir, report.Load()), saveEvents(dir, report.Load()),
+		save(filepath.Join(dir, pageFile), func(w io.Writer) error { return page.WriteFailover(w, report) }),
+		save(filepath.Join(dir, "repro.sh"), func(w io.Writer) error { return writeAgain(w, command(deref(report.Settings.Seed))) }),
+		os.Chmod(filepath.Join(dir, "repro.sh"), 0o755), //nolint:gosec // a script is to be run
+	)
+}
+
 // pageFile is the page for people in a saved run.
 const pageFile = "report.html"
 
@@ -98,6 +111,11 @@ func saveResult(dir string, r *out.Result) error {
 }
 
 func saveHistograms(dir string, report *engine.Report) error {
+	if len(report.StageIntervals) > 0 {
+		if err := save(filepath.Join(dir, "stages.hlog"), report.WriteStageLog); err != nil {
+			return err
+		}
+	}
 	for _, k := range engine.Kinds() {
 		err := save(filepath.Join(dir, string(k)+".hlog"), func(w io.Writer) error { return report.WriteLog(w, k) })
 		for _, arm := range report.Arms {

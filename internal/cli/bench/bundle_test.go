@@ -38,7 +38,7 @@ func TestRunsAreSaved(t *testing.T) {
 	if status != exit.OK || !strings.Contains(stdout, "saved      "+dir) {
 		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
 	}
-	want := "events.jsonl lateness-1.hgrm lateness-all.hgrm lateness.hlog report.html repro.sh response-1.hgrm response-all.hgrm response.hlog result.json service-1.hgrm service-all.hgrm service.hlog"
+	want := "events.jsonl lateness-1.hgrm lateness-all.hgrm lateness.hlog report.html repro.sh response-1.hgrm response-all.hgrm response.hlog result.json service-1.hgrm service-all.hgrm service.hlog stages.hlog"
 	if got := strings.Join(files(t, dir), " "); got != want {
 		t.Errorf("saved %s, want %s", got, want)
 	}
@@ -62,8 +62,8 @@ func TestSweepsAreSaved(t *testing.T) {
 	if status != exit.OK {
 		t.Fatalf("status %d\n%s", status, stderr)
 	}
-	want := "01-100/lateness-all.hgrm 01-100/lateness.hlog 01-100/report.html 01-100/response-all.hgrm 01-100/response.hlog 01-100/service-all.hgrm 01-100/service.hlog " +
-		"02-200/lateness-all.hgrm 02-200/lateness.hlog 02-200/report.html 02-200/response-all.hgrm 02-200/response.hlog 02-200/service-all.hgrm 02-200/service.hlog result.json"
+	want := "01-100/lateness-all.hgrm 01-100/lateness.hlog 01-100/report.html 01-100/response-all.hgrm 01-100/response.hlog 01-100/service-all.hgrm 01-100/service.hlog 01-100/stages.hlog " +
+		"02-200/lateness-all.hgrm 02-200/lateness.hlog 02-200/report.html 02-200/response-all.hgrm 02-200/response.hlog 02-200/service-all.hgrm 02-200/service.hlog 02-200/stages.hlog result.json"
 	if got := strings.Join(files(t, dir), " "); got != want {
 		t.Errorf("saved %s, want %s", got, want)
 	}

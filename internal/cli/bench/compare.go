@@ -20,6 +20,7 @@ type compareOptions struct {
 	resamples    int
 	seed         uint64
 	allowInvalid bool
+	aa           string
 }
 
 func newCompare(g *globals.Globals) *cobra.Command {
@@ -44,7 +45,8 @@ runs of each side, at least as wide as their own spread asks for (Welch's t).
 
 A difference is shown when the interval leaves zero out and the change exceeds
 the A/A noise floor: what the baseline differs from itself by, drawn twice (95%
-of the draws stay within it), or two runs of the same side if that is more. "needs ~Nx the samples" is how
+of the draws stay within it), or two runs of the same side if that is more, or any two of the
+runs that --aa names. "needs ~Nx the samples" is how
 much longer runs would have to be for a change of this size to be shown.
 
 There is no verdict on INVALID runs (but see --allow-invalid), on an open loop
@@ -72,6 +74,7 @@ with acks is shown to be slower by more than that, or cannot be judged.`,
 	fs.DurationVar(&o.block, "block", 10*time.Second, "`DURATION` that is drawn together")
 	fs.IntVar(&o.resamples, "resamples", 1000, "`NUMBER` of draws")
 	fs.Uint64Var(&o.seed, "seed", 1, "`NUMBER` that makes the draws repeatable")
+	fs.StringVar(&o.aa, "aa", "", "`DIR` of runs that should not differ (bench selftest --aa): a difference has to exceed theirs")
 	fs.BoolVar(&o.allowInvalid, "allow-invalid", false, "give verdicts on runs that are INVALID, too")
 	arms := make([]string, 0, len(engine.Arms()))
 	for _, arm := range engine.Arms() {
@@ -113,6 +116,13 @@ func compareSaved(g *globals.Globals, o compareOptions, args []string) error {
 			return err
 		}
 		sides = append(sides, side)
+	}
+	if o.aa != "" {
+		if config.AA, err = compare.Load(o.aa); errors.Is(err, engine.ErrSaved) {
+			return exit.Usagef("chronik bench selftest --aa --out DIR saves some", "%w", err)
+		} else if err != nil {
+			return err
+		}
 	}
 	report, err := compare.Compare(sides, config)
 	if errors.Is(err, compare.ErrNothing) {

@@ -3,10 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +10,6 @@ import (
 	engine "github.com/chronik-project/chronik/internal/bench"
 	"github.com/chronik-project/chronik/internal/cli/exit"
 	"github.com/chronik-project/chronik/internal/cli/globals"
-	"github.com/chronik-project/chronik/internal/devcluster"
 )
 
 // failoverOptions is the command line of bench failover.
@@ -28,15 +23,19 @@ type failoverOptions struct {
 	fault       string
 	faultExec   string
 	recoverExec string
+	assert      string
+	out         string
+	command     func(seed string) string // the command line that runs it again
 	brokers     int
+	elsewhere   bool // -B was given
 }
 
 // The values of --fault.
 const (
-	faultKill  = "kill"
-	faultPause = "pause"
-	faultStop  = "stop"
-	faultExec  = "exec"
+	faultKill    = engine.FaultKill
+	faultPause   = engine.FaultPause
+	faultStop    = engine.FaultStop
+	faultIsolate = engine.FaultIsolate
 )
 
 func newFailover(g *globals.Globals, version string) *cobra.Command {
@@ -49,10 +48,11 @@ and measure for each partition how long no ack came. Then let the broker come
 back, read every record back and every replica from its own broker.
 
 Without --fault-exec the command starts three brokers of its own on this machine
-and kills (SIGKILL), pauses (SIGSTOP) or stops (SIGTERM) one. For any other
+and kills (SIGKILL), pauses (SIGSTOP), stops (SIGTERM) or isolates one: cuts it off
+from the other brokers, while this client still reaches it. For any other
 cluster, --fault-exec names a shell command that does it; it gets the broker in
-CHRONIK_FAULT_BROKER, its address in CHRONIK_FAULT_ADDRESS and the topic in
-CHRONIK_FAULT_TOPIC. --recover-exec undoes it; without one, replicas that do not
+CHRONIK_FAULT_BROKER, its address in CHRONIK_FAULT_ADDRESS, the partition in
+CHRONIK_FAULT_PARTITION and the topic in CHRONIK_FAULT_TOPIC. --recover-exec undoes it; without one, replicas that do not
 come back cannot be read, and the check says so.
 
 Measured by this client: unavailable, the longest time without an ack that began
@@ -63,21 +63,28 @@ one step); elected, when the first one named another leader; propagated, when
 the last one did. Inferred: client, from elected to first ack, which is the
 client's own backoff and the new leader's start.
 
-Exit status: 1 when a record failed, 5 when verification fails or a replica
+--assert takes the claims of acks-all, and unavailable<1s: of every partition that
+the broker led. --out saves the result, report.html, events.jsonl, the histograms
+and repro.sh, as acks-all does; fail again with repro.sh, nothing is compared.
+
+Exit status: 1 when a record failed, 4 when a claim does not hold, 5 when verification fails or a replica
 differs from its leader.`,
 		Example: `  chronik bench failover
   chronik bench failover --fault pause --rate 2k --duration 30s
+  chronik bench failover --fault isolate --assert 'unavailable<10s,loss==0' --out ./isolated
   chronik bench failover -B kafka-1:9092 --fault-exec 'ssh kafka-$CHRONIK_FAULT_BROKER systemctl kill -s KILL kafka' \
       --recover-exec 'ssh kafka-$CHRONIK_FAULT_BROKER systemctl start kafka'`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.command = func(seed string) string { return commandLine(cmd, seed) }
+			o.elsewhere = cmd.Flags().Changed("bootstrap-server")
 			return failover(cmd.Context(), g, o, version)
 		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&o.fault, "fault", faultKill, "`WHAT` to do to a broker of this command's own: kill, pause or stop")
+	fs.StringVar(&o.fault, "fault", faultKill, "`WHAT` to do to a broker of this command's own: kill, pause, stop or isolate")
 	fs.StringVar(&o.faultExec, "fault-exec", "", "shell `COMMAND` that fails a broker of another cluster (see above)")
 	fs.StringVar(&o.recoverExec, "recover-exec", "", "shell `COMMAND` that undoes it")
 	fs.DurationVar(&o.at, "at", 5*time.Second, "`DURATION` of load before the fault")
@@ -86,119 +93,87 @@ differs from its leader.`,
 	fs.Var(&o.rate, "rate", "`RECORDS` per second, such as 1000, 20k")
 	fs.StringVar(&o.acks, "acks", string(engine.AcksAllIdempotent), "`ACKS` to ask for: all+idempotent (retries), all or 1 (one attempt)")
 	fs.IntVar(&o.brokers, "brokers", 3, "brokers of the cluster that the command starts")
+	fs.StringVar(&o.assert, "assert", "", "exit with status 4 unless all `CLAIMS` hold, such as unavailable<1s,loss==0")
+	fs.StringVar(&o.out, "out", "", "save the result, its page and its histograms in this new `DIR`")
 	o.bind(fs)
 	bindCompletions(g, cmd, map[string][]string{
-		"fault": {faultKill, faultPause, faultStop},
+		"fault": {faultKill, faultPause, faultStop, faultIsolate},
 		"acks":  {string(engine.AcksAllIdempotent), string(engine.AcksAll), string(engine.AcksLeader)},
 	})
 	return cmd
 }
 
-func (o failoverOptions) config() (engine.FailoverConfig, error) {
+func (o failoverOptions) config() (c engine.FailoverConfig, claims []engine.Assertion, err error) {
+	if claims, err = engine.ParseAssertions(o.assert); err != nil {
+		return c, nil, usage(err)
+	}
 	arms, err := engine.ParseArms(o.acks)
 	if err != nil {
-		return engine.FailoverConfig{}, usage(err)
+		return c, nil, usage(err)
 	}
 	switch o.fault {
-	case faultKill, faultPause, faultStop:
+	case faultKill, faultPause, faultStop, faultIsolate:
 	default:
-		return engine.FailoverConfig{}, exit.Usagef("", "--fault: %q is not kill, pause or stop", o.fault)
+		return c, nil, exit.Usagef("", "--fault: %q is not kill, pause, stop or isolate", o.fault)
 	}
 	if o.recoverExec != "" && o.faultExec == "" {
-		return engine.FailoverConfig{}, exit.Usagef("", "--recover-exec undoes what --fault-exec did")
+		return c, nil, exit.Usagef("", "--recover-exec undoes what --fault-exec did")
 	}
-	if o.brokers < 3 || o.brokers > devcluster.MaxBrokers {
-		return engine.FailoverConfig{}, exit.Usagef("fewer have no majority without one", "--brokers: want 3 to %d", devcluster.MaxBrokers)
+	if o.faultExec == "" {
+		if err := checkOwn(o.brokers, o.elsewhere); err != nil {
+			return c, nil, err
+		}
 	}
-	c := engine.FailoverConfig{
+	c = engine.FailoverConfig{
 		Config:  engine.Config{Arms: arms, Rate: float64(o.rate), Duration: o.duration, Warmup: o.warmup, WarmupMax: o.warmup},
 		FaultAt: o.at, Fault: engine.Fault{Kind: o.fault},
 	}
 	if o.warmup == 0 {
 		c.Warmup = -1 // the engine's zero is its default
 	}
-	return c, nil
+	c.KeepIntervals = o.out != ""
+	return c, claims, nil
 }
 
 func failover(ctx context.Context, g *globals.Globals, o failoverOptions, version string) (err error) {
-	config, err := o.config()
+	config, claims, err := o.config()
 	if err != nil {
 		return err
 	}
+	if err := reserveBundle(o.out); err != nil {
+		return err
+	}
 	if o.faultExec == "" {
-		g.Notef("starting %d brokers on this machine", o.brokers)
-		cluster, err := devcluster.Start(ctx, devcluster.Options{Brokers: o.brokers})
+		cluster, err := startOwn(ctx, g, o.brokers, needLinks(o.fault))
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, cluster.Close(context.WithoutCancel(ctx))) }()
-		g.Seeds = cluster.Bootstrap()
-		config.Fault = ownFault(cluster, o.fault)
+		config.Fault.Driver, config.Fault.Undo = ownDriver(cluster), undoes[o.fault]
+	}
+	if o.faultExec != "" {
+		config.Fault = engine.Fault{Kind: engine.FaultExec, Driver: execDriver(o.faultExec, o.recoverExec)}
+		if o.recoverExec != "" {
+			config.Fault.Undo = engine.FaultRecover
+		}
 	}
 	report, err := measure(ctx, g, &o.targetOptions, version, func(target engine.Target) (*engine.FailoverReport, error) {
 		config.Target = target
-		if o.faultExec != "" {
-			config.Fault = shellFault(o)
-		}
 		return engine.RunFailover(ctx, config)
 	})
 	if report == nil {
 		return err
 	}
-	err = finish(g, failoverResult(report), outcome{interrupted: report.Interrupted, verification: report.Verification}, err)
-	if r := report.Replicas; r != nil && len(r.Diverged) > 0 {
-		g.Errorf("verification failed: %s differ from their leaders", plural(len(r.Diverged), "replica"))
-		return exit.Reported(exit.VerificationFailed)
-	}
-	return err
+	broken := report.Assert(claims)
+	result := failoverResult(report)
+	err = errors.Join(err, saveFailover(o.out, result, report, o.command))
+	result.Footer = append(result.Footer, savedLine(o.out)...)
+	return finish(g, result, outcome{
+		broken: broken, interrupted: report.Interrupted, verification: report.Verification, replicas: report.Replicas,
+	}, err)
 }
 
-// ownFault fails a broker of a cluster that the command started.
-func ownFault(cluster *devcluster.Cluster, kind string) engine.Fault {
-	on := func(v engine.Victim, do func(i int) error) error {
-		i, ok := cluster.Index(int(v.Broker))
-		if !ok {
-			return fmt.Errorf("broker %d is not one of this cluster", v.Broker)
-		}
-		return do(i)
-	}
-	f := engine.Fault{
-		Kind: kind,
-		Recover: func(ctx context.Context, v engine.Victim) error {
-			return on(v, func(i int) error { return cluster.Restart(ctx, i) })
-		},
-	}
-	switch kind {
-	case faultPause:
-		f.Inflict = func(_ context.Context, v engine.Victim) error { return on(v, cluster.Pause) }
-		f.Recover = func(_ context.Context, v engine.Victim) error { return on(v, cluster.Resume) }
-	case faultStop:
-		f.Inflict = func(ctx context.Context, v engine.Victim) error {
-			return on(v, func(i int) error { return cluster.Stop(ctx, i) })
-		}
-	default:
-		f.Inflict = func(_ context.Context, v engine.Victim) error { return on(v, cluster.Kill) }
-	}
-	return f
-}
-
-// shellFault runs the user's commands.
-func shellFault(o failoverOptions) engine.Fault {
-	run := func(ctx context.Context, command string, v engine.Victim) error {
-		cmd := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // the user asked for it
-		cmd.Env = append(os.Environ(), fmt.Sprintf("CHRONIK_FAULT_BROKER=%d", v.Broker), "CHRONIK_FAULT_ADDRESS="+v.Address, "CHRONIK_FAULT_TOPIC="+v.Topic)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%s: %w: %s", command, err, strings.TrimSpace(string(out)))
-		}
-		return nil
-	}
-	f := engine.Fault{
-		Kind:    faultExec,
-		Inflict: func(ctx context.Context, v engine.Victim) error { return run(ctx, o.faultExec, v) },
-	}
-	if o.recoverExec != "" {
-		f.Recover = func(ctx context.Context, v engine.Victim) error { return run(ctx, o.recoverExec, v) }
-	}
-	return f
+// undoes names what ends each fault of the command's own cluster.
+var undoes = map[string]string{
+	faultKill: engine.FaultRestart, faultStop: engine.FaultRestart, faultPause: engine.FaultResume, faultIsolate: engine.FaultHeal,
 }

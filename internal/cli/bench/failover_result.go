@@ -121,15 +121,8 @@ func failoverFooter(r *engine.FailoverReport, s failoverSummary) []string {
 	}
 	c := r.Replicas
 	if c == nil {
-		return append(footer, "replicas   not compared")
+		footer = append(footer, "replicas   not compared")
 	}
-	line := fmt.Sprintf("replicas   %s read from their own brokers, %d differ from their leader", plural(c.Replicas, "replica"), len(c.Diverged))
-	if len(c.Unread) > 0 {
-		line += fmt.Sprintf(", %d could not be read", len(c.Unread))
-	}
-	footer = append(footer, line)
-	for _, p := range append(c.Diverged, c.Unread...) {
-		footer = append(footer, fmt.Sprintf("           broker %d partition %d: %s", p.Broker, p.Partition, p.Detail))
-	}
-	return footer
+	footer = append(footer, replicaLines(c)...)
+	return append(footer, assertionLines(r.Assertions)...)
 }

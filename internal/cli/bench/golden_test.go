@@ -75,6 +75,7 @@ func sampleReport() *engine.Report {
 			Acks: engine.AcksAll, Millis: 833, Offered: 833, Acked: 833, P50: of(1920.0), P99: of(7000.0), Max: of(9000.5),
 		}},
 		Stages: sampleStages(), StagesNotes: []string{},
+		Faults: []engine.FaultRun{}, FaultPhases: []engine.FaultPhaseReport{},
 		Events:    []engine.Event{{Millis: 2100, Kind: engine.EventISR, Detail: "partition 1: in sync 1,2, was 1,2,3"}},
 		Warmup:    engine.WarmupReport{Millis: 3010, Records: 3000, ErrorsByCode: map[string]int64{}, Converged: of(true), WindowMillis: 250, Windows: []engine.WarmupWindow{{Acks: engine.AcksAll, Records: 250, P50: of(2100.5)}}},
 		Generator: engine.Generator{Pacing: of(engine.PacingRealtime), LatenessP50: of(34.2), LatenessP99: of(90.1), LatenessMax: of(400.0), Shed: 2, Valid: true},
@@ -103,6 +104,32 @@ func sampleReport() *engine.Report {
 		Assertions: []engine.Assertion{{Text: "p99<10ms", Holds: true, Detail: "acks=all: 7.68ms, acks=1: 3.52ms"}, {Text: "loss==0", Detail: "loss is 1"}},
 		Warnings:   []string{"acks=all: 6 of 3333 records failed; the quantiles leave them out"},
 	}
+}
+
+// faultyReport is a run in which a leader was killed and came back, and a command
+// failed.
+func faultyReport() *engine.Report {
+	r := sampleReport()
+	r.Faults = []engine.FaultRun{
+		{
+			Fault: "at=2s kill-leader for=3s", Action: engine.FaultKill, Broker: 1, Leader: 1, AtMs: 2000.1, TookMs: 11.2, UndoneMs: of(5210.4),
+			UnavailableMs: of(526.2), UnavailablePartition: of(int32(0)), FirstAckMs: of(523.1),
+		},
+		{Fault: "at=6s exec-leader partition=2", Action: engine.FaultExec, Partition: 2, Broker: 2, Leader: 2, AtMs: 6000, TookMs: 3.5, UnavailableMs: of(4000.0), UnavailablePartition: of(int32(2)), Error: "ssh: exit status 255: no route"},
+	}
+	r.FaultsBeganMs, r.FaultsEndedMs = of(2000.1), of(7300.5)
+	for i, phase := range []string{"before", "during", "after"} {
+		r.FaultPhases = append(r.FaultPhases, engine.FaultPhaseReport{Acks: engine.AcksAll, Phase: phase, Response: quantiles(1000, []float64{1900, 2400, 1950}[i]), Errors: int64(i % 2 * 6)})
+	}
+	r.Events = []engine.Event{
+		{Millis: 2000, Kind: engine.EventFault, Detail: "kill: broker 1, the leader of partition 0"},
+		{Millis: 2600, Kind: engine.EventLeader, Detail: "partition 0: leader 2, was 1"},
+		{Millis: 6000, Kind: engine.EventFault, Detail: "exec: broker 2, the leader of partition 2: FAILED: ssh: exit status 255: no route", ExitCode: of(255), Output: "no route"},
+		{Millis: 7300, Kind: engine.EventRecovered, Detail: "every replica is in sync again"},
+	}
+	r.Replicas = &engine.ReplicaCheck{OK: true, Replicas: 18, Diverged: []engine.ReplicaProblem{}, Unread: []engine.ReplicaProblem{}}
+	r.Verification = &engine.Verification{OK: true, Complete: true, Counts: engine.Counts{ReadBack: 9990, LostUnpromised: 3}, Arms: map[string]engine.Counts{}, Problems: []engine.Problem{}}
+	return r
 }
 
 // sampleStages are those of a cluster with traces: follower 3 is slow, but only
@@ -224,6 +251,8 @@ func TestResultsAreGolden(t *testing.T) {
 		{name: "acks_all_interrupted.txt", result: acksAllResult(interrupted), format: out.Table},
 		{name: "acks_all_invalid.txt", result: acksAllResult(invalid), format: out.Table},
 		{name: "acks_all_foreign.txt", result: acksAllResult(foreign), format: out.Table},
+		{name: "acks_all_faults.txt", result: acksAllResult(faultyReport()), format: out.Table},
+		{name: "acks_all_faults.json", result: acksAllResult(faultyReport()), format: out.JSON},
 		{name: "find_max.txt", result: sweepResult(sampleSearch()), format: out.Table},
 		{name: "find_max.json", result: sweepResult(sampleSearch()), format: out.JSON},
 		{name: "find_max.tsv", result: sweepResult(sampleSearch()), format: out.TSV},

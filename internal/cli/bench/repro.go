@@ -49,15 +49,23 @@ func quote(s string) string {
 // writeRepro writes a script that runs the benchmark again and compares. What
 // comes from the environment and the profile has to be there again.
 func writeRepro(w io.Writer, line string) error {
+	if err := writeAgain(w, line); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "chronik bench compare \"$here\" \"$again\"\n")
+	return err
+}
+
+// writeAgain writes a script that runs the benchmark again.
+func writeAgain(w io.Writer, line string) error {
 	_, err := fmt.Fprintf(w, `#!/bin/sh
-# Runs this benchmark again, saves it in a new directory, and compares the two.
+# Runs this benchmark again and saves it in a new directory.
 # Bootstrap servers and credentials that came from a profile, from CHRONIK_...
 # variables or as a password are not written here: set them as they were.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 again=${1:-$here-again-$(date +%%Y%%m%%d-%%H%%M%%S)}
 %s --out="$again"
-chronik bench compare "$here" "$again"
 `, line)
 	return err
 }
