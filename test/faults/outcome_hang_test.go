@@ -45,13 +45,16 @@ func TestOutcomeHungLeaderDisk(t *testing.T) {
 // did so for 5 s ends, and is started.
 func (r *rig) awaitInSync(broker int, exited <-chan struct{}) {
 	r.Helper()
-	r.await(40*time.Second, "the broker whose disk hung", func(ctx context.Context) error {
+	restart := func() {
 		select {
 		case <-exited:
 			exited = nil
 			r.start(broker)
 		default:
 		}
+	}
+	r.await(40*time.Second, "the broker whose disk hung", func(ctx context.Context) error {
+		restart()
 		all, err := r.describe(ctx)
 		for _, p := range all {
 			if !slices.Contains(p.ISR, int32(broker)) {
