@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/pause"
@@ -22,7 +23,8 @@ type bulkWriter struct {
 	scratch []*stream // owned by the writer
 	pace    pace
 	allowed allowance
-	busy    bool // it counts as catching up
+	busy    bool    // it counts as catching up
+	last    *stream // that was sent something
 }
 
 // runBulk connects the bulk lane whenever a session needs it, until ctx ends.
@@ -120,8 +122,9 @@ func (w *bulkWriter) run(ctx context.Context) error {
 	}
 }
 
-// turn sends one frame of every session that may send. active is how many
-// sessions are on the lane.
+// turn sends one frame of every session that may send, beginning after the one
+// that was sent something last: there may be room for one at a time. active is
+// how many sessions are on the lane.
 func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error) {
 	w.mu.Lock()
 	kept := w.due.bulk[:0]
@@ -140,12 +143,16 @@ func (w *bulkWriter) turn(ctx context.Context) (sent bool, active int, err error
 	if now := time.Now(); w.allowed.due(now) {
 		w.allow(now)
 	}
-	for _, s := range w.scratch {
+	first := slices.Index(w.scratch, w.last) + 1
+	for i := range w.scratch {
+		s := w.scratch[(first+i)%len(w.scratch)]
 		ok, err := w.send(ctx, s)
 		if err != nil {
 			return sent, len(w.scratch), err
 		}
-		sent = sent || ok
+		if ok {
+			sent, w.last = true, s
+		}
 	}
 	return sent, len(w.scratch), nil
 }

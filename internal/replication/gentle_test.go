@@ -64,6 +64,39 @@ func TestCatchUpIsGentle(t *testing.T) {
 	})
 }
 
+// TestCatchUpsTakeTurns lets a follower catch up in two partitions, with so little
+// on its way that there is room for one at a time.
+func TestCatchUpsTakeTurns(t *testing.T) {
+	t.Parallel()
+	const (
+		batch  = 10_000
+		missed = 2_000
+	)
+	inBubble(t, 2, func(c *brokers) {
+		c.topic(2, 1, 2)
+		c.tables[2] = newFakeTable(2)
+		c.tables[2].fsync = 5 * time.Millisecond
+		c.start(1)
+		c.publish(1)
+		for p := range int32(2) {
+			c.running[1].produce(p, missed, batch)
+		}
+		c.start(2)
+		c.publish(2)
+		c.running[1].PeerHello(2)
+		ends := func() (ends [2]int64) {
+			for p := range ends {
+				c.look(2, int32(p), func(l *fakeLog) { ends[p] = l.durable })
+			}
+			return ends
+		}
+		c.wait(10*time.Second, "half of a partition is there", func() bool { return max(ends()[0], ends()[1]) >= missed/2 })
+		if got := ends(); min(got[0], got[1]) < missed/4 {
+			t.Errorf("of %d batches in each partition the follower has %d: one waits for the other", missed, got)
+		}
+	})
+}
+
 // durable is how far a broker's log of partition 0 is.
 func (c *brokers) durable(id cluster.BrokerID) (end int64) {
 	c.look(id, 0, func(l *fakeLog) { end = l.durable })
