@@ -10,10 +10,11 @@ import (
 // time away from producers, on brokers that may be busy already.
 type strain struct {
 	mu       sync.Mutex
-	catching int     // guarded by mu; links with sessions on their bulk lanes
-	calm     float64 // guarded by mu; average while there were none, in seconds
-	known    int     // guarded by mu; how many acknowledgements calm is of, to calmSamples
-	recent   float64 // guarded by mu; average lately
+	catching int       // guarded by mu; links with sessions on their bulk lanes
+	calm     float64   // guarded by mu; average while there were none, in seconds
+	known    int       // guarded by mu; how many acknowledgements calm is of, to calmSamples
+	recent   float64   // guarded by mu; average lately
+	at       time.Time // guarded by mu; when recent last changed
 }
 
 const (
@@ -24,12 +25,17 @@ const (
 	// what is not worth the trouble in any case.
 	strainFactor = 1.5
 	strainSlack  = 0.001
+	// strainFresh is for how long the last acknowledgements count. It is longer
+	// than they take on a busy disk: without further ones nobody waits.
+	strainFresh = 5 * time.Second
 )
 
-// observe takes the time from sending a live frame to its acknowledgement.
-func (s *strain) observe(waited time.Duration) {
+// observe takes the time from sending a live frame to its acknowledgement, which
+// came just now.
+func (s *strain) observe(waited time.Duration, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.at = now
 	s.recent += (waited.Seconds() - s.recent) / recentSamples
 	if s.catching > 0 {
 		return
@@ -40,10 +46,10 @@ func (s *strain) observe(waited time.Duration) {
 
 // high reports whether acknowledgements take noticeably longer than before, as
 // far as it is known what they took.
-func (s *strain) high() bool {
+func (s *strain) high(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known == calmSamples && s.recent > strainFactor*s.calm+strainSlack
+	return s.known == calmSamples && now.Sub(s.at) < strainFresh && s.recent > strainFactor*s.calm+strainSlack
 }
 
 // begin and end say when a link has sessions that catch up.

@@ -59,33 +59,37 @@ func TestAllowanceOfASmallWindow(t *testing.T) {
 func TestStrain(t *testing.T) {
 	t.Parallel()
 	var s strain
+	now := time.Unix(1_700_000_000, 0)
 	observe := func(n int, waited time.Duration) {
 		for range n {
-			s.observe(waited)
+			s.observe(waited, now)
 		}
 	}
 	observe(calmSamples-1, 10*time.Millisecond)
 	s.begin()
 	observe(100, 50*time.Millisecond)
-	if s.high() {
+	if s.high(now) {
 		t.Error("strained compared with next to nothing")
 	}
 	s.end()
 	observe(200, 10*time.Millisecond)
 	s.begin()
 	s.begin() // two followers
-	if observe(100, 14*time.Millisecond); s.high() {
+	if observe(100, 14*time.Millisecond); s.high(now) {
 		t.Error("strained by less than half as much again")
 	}
-	if observe(100, 20*time.Millisecond); !s.high() {
+	if observe(100, 20*time.Millisecond); !s.high(now) {
 		t.Error("not strained by twice the time")
 	}
 	s.end()
-	if observe(100, 20*time.Millisecond); !s.high() {
+	if observe(100, 20*time.Millisecond); !s.high(now) {
 		t.Error("what it takes while one follower still catches up passes for calm")
 	}
+	if s.high(now.Add(strainFresh)) {
+		t.Error("strained though nothing was acknowledged since")
+	}
 	s.end()
-	if observe(1000, 20*time.Millisecond); s.high() {
+	if observe(1000, 20*time.Millisecond); s.high(now) {
 		t.Error("strained though nobody catches up")
 	}
 }

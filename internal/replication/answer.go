@@ -126,7 +126,7 @@ func (r *answerReader) handleAck(s *stream, a ack, now time.Time) (waited time.D
 	live := s.session.phase == phaseLive
 	r.mu.Unlock()
 	if p.freed[laneLive] > 0 && p.freed[laneBulk] == 0 {
-		r.m.strain.observe(p.waited)
+		r.m.strain.observe(p.waited, now)
 	}
 	if err != nil {
 		r.fail(s, a.session, status.StateConnecting, err.Error())

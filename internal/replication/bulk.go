@@ -180,7 +180,7 @@ func (w *bulkWriter) allow(now time.Time) {
 			lag += float64(end-cursor) * density
 		}
 	}
-	w.allowed.review(now, lag, w.m.strain.high())
+	w.allowed.review(now, lag, w.m.strain.high(now))
 	w.mu.Lock()
 	w.credit.bulk = w.allowed.window
 	w.mu.Unlock()
