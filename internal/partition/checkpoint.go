@@ -64,6 +64,13 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 func (t *Table) syncMarks(replicas []*Replica) ([]segment.Mark, error) {
 	marks := make([]segment.Mark, len(replicas))
 	trim := t.trimmer(replicas)
+	done := make(chan struct{})
+	var relief sync.WaitGroup
+	relief.Go(func() { t.relieve(done) })
+	defer func() {
+		close(done)
+		relief.Wait()
+	}()
 	err := t.severally(len(replicas), func(i int) error {
 		mark, ok, err := replicas[i].checkpoint()
 		if ok {

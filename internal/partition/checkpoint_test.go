@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
+	"github.com/chronik-project/chronik/internal/record"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 )
@@ -36,31 +37,46 @@ func (f slow) Sync() error {
 	return f.File.Sync()
 }
 
+// onSlowSyncs is a broker that leads so many partitions on a disk with slow syncs.
+// Stop it in the end.
+func onSlowSyncs(t *testing.T, partitions int32, o Options) (table *Table, replicas []*Replica, stop func()) {
+	t.Helper()
+	disk := slowSyncs{vfs.NewMem()}
+	log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Self, o.Incarnation, o.FS, o.Dir, o.WAL, o.Lease = 1, cluster.UUID{1}, disk, "data", log, time.Hour
+	table = NewTable(o)
+	if _, err := table.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- log.Run(ctx) }()
+	return table, leadOnly(t, table, partitions), func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestCheckpointSyncsSeveralAtOnce: a checkpoint of many partitions takes as long
 // as a few of them one after the other.
 func TestCheckpointSyncsSeveralAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		disk := slowSyncs{vfs.NewMem()}
-		log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		table := NewTable(Options{Self: 1, Incarnation: cluster.UUID{1}, FS: disk, Dir: "data", WAL: log, Lease: time.Hour})
-		if _, err := table.Recover(); err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- log.Run(ctx) }()
 		const partitions = 160
-		for _, r := range leadOnly(t, table, partitions) {
-			if _, err := r.Append(ctx, AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
+		table, replicas, stop := onSlowSyncs(t, partitions, Options{})
+		defer stop()
+		for _, r := range replicas {
+			if _, err := r.Append(t.Context(), AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		began := time.Now()
-		if err := table.makeCheckpoint(ctx); err != nil {
+		if err := table.makeCheckpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		turns := time.Duration(partitions / table.o.CheckpointSyncs)
@@ -68,9 +84,41 @@ func TestCheckpointSyncsSeveralAtOnce(t *testing.T) {
 		if took := time.Since(began); took < turns*slowSync || took > (turns+1)*most*slowSync {
 			t.Errorf("%v, want the syncs of %d partitions", took, turns)
 		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+	})
+}
+
+// TestAppendsGoOnDuringACheckpoint: memory fills several times while a checkpoint
+// is made, and appends do not wait for its end.
+func TestAppendsGoOnDuringACheckpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table, replicas, stop := onSlowSyncs(t, 160, Options{TailBytes: 1 << 20})
+		defer stop()
+		for _, r := range replicas {
+			if _, err := r.Append(t.Context(), AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began, took := time.Now(), make(chan time.Duration, 1)
+		go func() {
+			if err := table.makeCheckpoint(t.Context()); err != nil {
+				t.Error(err)
+			}
+			took <- time.Since(began)
+		}()
+		time.Sleep(slowSync) // the first replica is not synced again
+		for range 3 * leastTailRoom / (32 << 10) {
+			big := record.NewBuilder(0).Append(nil, make([]byte, 32<<10), nil, 1).Bytes()
+			if _, err := replicas[0].Append(t.Context(), AppendRequest{Batch: big, Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
+				t.Fatal(err)
+			}
+			if used, _ := table.tails.room.Used(); used > leastTailRoom {
+				t.Fatalf("%d bytes of recent batches in memory", used)
+			}
+		}
+		appended := time.Since(began)
+		if checkpoint := <-took; appended > checkpoint/2 {
+			t.Errorf("appended after %v, of a checkpoint that took %v", appended, checkpoint)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 // bounded; retention looks at whole segments and need not be prompt.
 const (
 	flushInterval     = 200 * time.Millisecond
+	reliefInterval    = flushInterval / 4 // while a checkpoint is made
 	retentionInterval = 10 * time.Second
 )
 
@@ -204,4 +205,22 @@ func (t *Table) trimmer(replicas []*Replica) func(*Replica) {
 	}
 	keep := t.o.TailBytes / 4 / int64(len(replicas))
 	return func(r *Replica) { t.tails.trim(r.log, keep) }
+}
+
+// relieve writes tails out during a checkpoint that takes long, as RunStorage
+// does at other times, until done is closed: what comes to a replica after its
+// sync would keep appends waiting for the end of the others'.
+func (t *Table) relieve(done <-chan struct{}) {
+	look := time.NewTicker(reliefInterval)
+	defer look.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-look.C:
+			if t.tails.pressing() {
+				_ = t.flushTails() // a full disk, which the checkpoint meets too, or the next round
+			}
+		}
+	}
 }

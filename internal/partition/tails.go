@@ -15,8 +15,9 @@ const leastTailRoom = 8 << 20
 // Options.TailBytes they are written to segments, which takes a disk's time;
 // when half as much again has come meanwhile, appends wait.
 type tails struct {
-	room *budget.Budget
+	room *budget.Budget // of hard bytes
 	soft int64
+	hard int64
 	// coming are the bytes that have room and are in no tail yet.
 	coming atomic.Int64
 	// crowded asks for a flush; capacity 1.
@@ -24,10 +25,8 @@ type tails struct {
 }
 
 func newTails(softBytes int64) tails {
-	return tails{
-		room: budget.New(int(max(softBytes+softBytes/2, leastTailRoom))), soft: softBytes,
-		crowded: make(chan struct{}, 1),
-	}
+	hard := max(softBytes+softBytes/2, leastTailRoom)
+	return tails{room: budget.New(int(hard)), soft: softBytes, hard: hard, crowded: make(chan struct{}, 1)}
 }
 
 // take waits for room for n bytes. Whoever has it says with settled what became
@@ -52,6 +51,12 @@ func (t *tails) over() bool {
 	return int64(used) > t.soft
 }
 
+// pressing reports whether appends wait, or soon will.
+func (t *tails) pressing() bool {
+	used, waiting := t.room.Used()
+	return waiting > 0 || int64(used) > (t.soft+t.hard)/2
+}
+
 // settled says that n bytes that were taken are in a tail now, or that they
 // will not be.
 func (t *tails) settled(n int, appended bool) {
@@ -63,13 +68,11 @@ func (t *tails) settled(n int, appended bool) {
 
 // trim lets go of the flushed batches of a log until at most keepBytes are left.
 func (t *tails) trim(log *segment.Log, keepBytes int64) {
-	before := log.TailBytes()
-	log.TrimTail(keepBytes)
-	t.room.Give(int(max(0, before-log.TailBytes()))) // less if some came meanwhile, until measured
+	t.room.Give(int(log.TrimTail(keepBytes)))
 }
 
 // measured adopts what the tails really hold, whatever has cut them. A batch that
-// enters one meanwhile may be counted twice, until the next time.
+// enters or leaves one meanwhile may be counted wrongly, until the next time.
 func (t *tails) measured(replicas []*Replica) {
 	total := t.coming.Load()
 	for _, r := range replicas {

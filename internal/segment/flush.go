@@ -292,9 +292,12 @@ func (l *Log) TailBytes() int64 {
 	return l.tail.bytes
 }
 
-// TrimTail lets go of flushed batches until at most keepBytes are in memory.
-func (l *Log) TrimTail(keepBytes int64) {
+// TrimTail lets go of flushed batches until at most keepBytes are in memory, and
+// returns how many bytes it let go.
+func (l *Log) TrimTail(keepBytes int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.tail.bytes
 	l.tail.trim(keepBytes, l.files.flushed)
+	return before - l.tail.bytes
 }
