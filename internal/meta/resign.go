@@ -39,8 +39,8 @@ func (r *Raft) hang(s *stream, hangs bool) {
 		r.hanging--
 	}
 	mute := r.hanging > 0
+	s.mute(mute) // under mu: of two writes that end at once, the last has the last word
 	r.mu.Unlock()
-	s.mute(mute)
 	if mute {
 		r.o.Logger.Warn("the metadata log's disk does not answer: leaving the lead to others")
 	}
