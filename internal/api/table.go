@@ -72,7 +72,7 @@ const metadataTimeout = 2 * time.Second
 func (t *Table) informed() bool { return t.o.Metadata.Image().Index() > 0 }
 
 // Handle passes a request to the handler of its key. It waits for nothing but
-// room in the write buffer (see [partition.Replica.Append]) and, when the broker
+// room to append (see [partition.Replica.Append]) and, when the broker
 // has only just started, for metadata.
 func (t *Table) Handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	a, ok := t.find(req.Key)

@@ -38,9 +38,10 @@ type AppendRequest struct {
 }
 
 // Append puts a batch at the end of the log of a leading replica and returns
-// its pending acknowledgement. It waits only for room in the write buffer,
-// under ctx; never for a disk, another broker or consensus. While a lease has run
-// out the refusal is in the Pending, and may take until another broker leads: see
+// its pending acknowledgement. It waits only for room in memory and in what a
+// restart may have to replay, under ctx; never for another broker or consensus,
+// and for a disk only once it is that far behind. While a lease has run out the
+// refusal is in the Pending, and may take until another broker leads: see
 // [Replica.hold].
 //
 // Errors: ErrNotLeader, ErrNotEnoughReplicas (nothing was appended),
@@ -65,8 +66,8 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 // errLowSpace is why appends are refused while reads go on.
 var errLowSpace = errors.New("disk is down to its reserve: free some space, or shorten retention")
 
-// reserve waits for room in memory and in the write buffer. Whoever has it says
-// with reserved what became of it.
+// reserve waits for room in memory and in the write-ahead log. Whoever has it
+// says with reserved what became of it.
 func (t *Table) reserve(ctx context.Context, n int) error {
 	if t.lowSpace.Load() {
 		return errLowSpace

@@ -54,8 +54,9 @@ var (
 	// ErrDiskFull is the ErrStorage of a disk that is down to its reserve: what
 	// is there is served, and appends go on when there is room again.
 	ErrDiskFull = fmt.Errorf("disk full: %w", ErrStorage)
-	// ErrBusy says that the write buffer stayed full until the deadline.
-	ErrBusy = errors.New("write buffer full")
+	// ErrBusy says that there was no room to append until the deadline: in the
+	// write buffer, in memory, or in what a restart may have to replay.
+	ErrBusy = errors.New("no room to append in time")
 )
 
 // Error says where, in which epoch and during what an operation failed.

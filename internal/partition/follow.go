@@ -21,8 +21,8 @@ type FollowRequest struct {
 	LogStart      int64
 }
 
-// AppendFrom appends what a leader sent (R6). It may wait for room in the write
-// buffer, under ctx: that pushes back on the socket. Errors: ErrDiverged,
+// AppendFrom appends what a leader sent (R6). It may wait for room, as
+// [Replica.Append] does, under ctx: that pushes back on the socket. Errors: ErrDiverged,
 // ErrStaleSession, ErrStorage, ErrBusy, ErrRemoved; after any of them the
 // session is to be closed and opened anew.
 func (t *Table) AppendFrom(ctx context.Context, req FollowRequest) error {

@@ -75,7 +75,7 @@ func (t *Table) storageLoop(ctx context.Context) error {
 		case err == nil || ctx.Err() != nil:
 		case noSpace(err):
 			t.lowSpace.Store(true) // until checkSpace finds room again
-			t.tails.room.Refuse(errLowSpace)
+			t.refuseWaiting()
 		default:
 			return err
 		}
@@ -103,13 +103,20 @@ func (t *Table) checkSpace() {
 		least += least / 8
 	}
 	low := free < least
-	if low {
-		t.tails.room.Refuse(errLowSpace)
-	}
 	if t.lowSpace.Swap(low) != low {
 		t.o.Logger.Warn("disk space", slog.Bool("refusing_appends", low),
 			slog.Uint64("free_bytes", free), slog.Int64("reserve_bytes", t.o.ReserveBytes))
 	}
+	if low {
+		t.refuseWaiting()
+	}
+}
+
+// refuseWaiting ends the wait of appends for room that a full disk does not make:
+// no checkpoint may come to its end.
+func (t *Table) refuseWaiting() {
+	t.tails.room.Refuse(errLowSpace)
+	t.o.WAL.Refuse(errLowSpace)
 }
 
 // LowSpace reports whether appends are refused because the disk is down to its

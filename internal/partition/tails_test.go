@@ -96,6 +96,31 @@ func TestAFullDiskEndsTheWaitForMemory(t *testing.T) {
 	})
 }
 
+// So is what waits for the write-ahead log, which is not released while no
+// checkpoint finds room.
+func TestAFullDiskEndsTheWaitForTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := newWorld(t, 1, nil).brokers[1].table
+		result := make(chan error, 1)
+		go func() {
+			var err error
+			for err == nil {
+				err = table.o.WAL.Reserve(t.Context(), table.o.WAL.MaxPayload())
+			}
+			result <- err
+		}()
+		synctest.Wait()
+		if len(result) > 0 {
+			t.Fatalf("reserve: %v, want one that waits", <-result)
+		}
+		table.refuseWaiting()
+		if err := <-result; !errors.Is(err, errLowSpace) {
+			t.Errorf("reserve: %v, want %v", err, errLowSpace)
+		}
+	})
+}
+
 // Memory that a refused append had room for is free again.
 func TestARefusedAppendTakesNoRoom(t *testing.T) {
 	t.Parallel()

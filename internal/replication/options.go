@@ -90,7 +90,7 @@ type Times struct {
 	// The default is 4 s.
 	DeadAfter time.Duration
 	// BulkStall is DeadAfter for the bulk lane, whose frames may wait for room
-	// in the follower's write buffer.
+	// to append at the follower.
 	//
 	// The default is 10 s.
 	BulkStall time.Duration

@@ -73,11 +73,12 @@ func (l *Log) refusal() error {
 }
 
 // Reserve waits for room for a payload of n bytes, in memory and in what a
-// restart may have to replay. Whoever reserved either
-// appends a KindAppend of that size or calls [Log.Unreserve]. Reserve before
-// taking locks that others need: this is where a slow disk pushes back.
+// restart may have to replay. Whoever reserved either appends a KindAppend of
+// that size or calls [Log.Unreserve]. Reserve before taking locks that others
+// need: this is where a slow disk pushes back.
 //
-// Errors: ErrTooLarge, ErrNoSpace, ErrFailed, ErrClosed, and that of ctx.
+// Errors: ErrTooLarge, ErrNoSpace, ErrFailed, ErrClosed, what [Log.Refuse] was
+// called with, and that of ctx.
 func (l *Log) Reserve(ctx context.Context, n int) error {
 	if n > l.MaxPayload() {
 		return l.tooLarge(n)
@@ -104,6 +105,13 @@ func (l *Log) Reserve(ctx context.Context, n int) error {
 	}
 }
 
+// Refuse answers all who wait in Reserve with an error.
+func (l *Log) Refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget.refuse(err)
+}
+
 // Unreserve gives back n reserved bytes that were not appended.
 func (l *Log) Unreserve(n int) {
 	l.mu.Lock()
@@ -113,8 +121,8 @@ func (l *Log) Unreserve(n int) {
 }
 
 // budget bounds the payload in memory, and the log that is not released.
-// Invariant: reserved <= used <= limit,
-// unless somebody appended without a reservation what another had reserved.
+// Invariant: reserved <= used <= limit, unless somebody appended without a
+// reservation what another had reserved.
 type budget struct {
 	limit    int
 	used     int   // reserved, waiting for its round, or being written
