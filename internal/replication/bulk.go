@@ -169,18 +169,24 @@ func (w *bulkWriter) catching(busy bool) {
 	w.busy = busy
 }
 
-// allow reviews how much may be on its way.
+// allow reviews how much may be on its way. Where the high watermark waits for
+// the follower, as it does for a member of the in-sync set, so do producers:
+// then it is all there is.
 func (w *bulkWriter) allow(now time.Time) {
-	lag := 0.0
+	lag, awaited := 0.0, false
 	for _, s := range w.scratch {
 		w.mu.Lock()
-		epoch, cursor, density := s.session.epoch, s.session.cursor, s.session.lagBytes(1)
+		epoch, cursor, density, durable := s.session.epoch, s.session.cursor, s.session.lagBytes(1), s.session.durableEnd
 		w.mu.Unlock()
-		if end, _, ok := s.replica.Position(epoch); ok {
+		if end, hw, ok := s.replica.Position(epoch); ok {
 			lag += float64(end-cursor) * density
+			awaited = awaited || hw <= durable && durable < end
 		}
 	}
 	w.allowed.review(now, lag, w.m.strain.high(now))
+	if awaited {
+		w.allowed.window = w.allowed.most
+	}
 	w.mu.Lock()
 	w.credit.bulk = w.allowed.window
 	w.mu.Unlock()

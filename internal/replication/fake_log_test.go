@@ -31,6 +31,7 @@ type fakeLog struct {
 	partEpoch cluster.PartitionEpoch
 	meta      uint64
 	followers []cluster.BrokerID
+	outside   cluster.BrokerID // the follower that the high watermark does not wait for
 	counted   map[cluster.BrokerID]*fakeFollower
 
 	follow fakeSession
@@ -118,10 +119,13 @@ func (l *fakeLog) write(epoch cluster.Epoch, size int) {
 	l.batches = append(l.batches, b)
 }
 
-// advance moves the high watermark to what every follower has.
+// advance moves the high watermark to what every follower has that it waits for.
 func (l *fakeLog) advance() bool {
 	to := l.durable
 	for _, id := range l.followers {
+		if id == l.outside {
+			continue
+		}
 		f := l.counted[id]
 		if f == nil || f.session == 0 {
 			return false

@@ -24,6 +24,7 @@ func TestCatchUpIsGentle(t *testing.T) {
 		}
 		c.start(1)
 		c.publish(1)
+		c.look(1, 0, func(l *fakeLog) { l.outside = 3 })
 		c.running[1].produce(0, missed, batch)
 		c.start(2)
 		c.publish(2)
@@ -79,6 +80,7 @@ func TestCatchUpsTakeTurns(t *testing.T) {
 		c.start(1)
 		c.publish(1)
 		for p := range int32(2) {
+			c.look(1, p, func(l *fakeLog) { l.outside = 2 })
 			c.running[1].produce(p, missed, batch)
 		}
 		c.start(2)
@@ -93,6 +95,28 @@ func TestCatchUpsTakeTurns(t *testing.T) {
 		c.wait(10*time.Second, "half of a partition is there", func() bool { return max(ends()[0], ends()[1]) >= missed/2 })
 		if got := ends(); min(got[0], got[1]) < missed/4 {
 			t.Errorf("of %d batches in each partition the follower has %d: one waits for the other", missed, got)
+		}
+	})
+}
+
+// TestWhoIsWaitedForCatchesUpFast: a follower in the in-sync set has everything on
+// its way, from the start.
+func TestWhoIsWaitedForCatchesUpFast(t *testing.T) {
+	t.Parallel()
+	const missed = 4_000
+	inBubble(t, 2, func(c *brokers) {
+		c.topic(1, 1, 2)
+		c.tables[2] = newFakeTable(2)
+		c.tables[2].fsync = 50 * time.Millisecond
+		c.start(1)
+		c.publish(1)
+		c.running[1].produce(0, missed, 10_000)
+		c.start(2)
+		c.publish(2)
+		c.running[1].PeerHello(2)
+		took := c.wait(10*time.Second, "the follower has everything", func() bool { return c.durable(2) == missed })
+		if took > time.Second {
+			t.Errorf("it took %s, of which 8 MiB at a time need a third", took)
 		}
 	})
 }
