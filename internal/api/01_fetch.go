@@ -107,7 +107,6 @@ func (f *fetched) Wait(ctx context.Context) (kmsg.Response, error) {
 		return f.response(), nil
 	}
 	if err := f.poll(ctx); err != nil {
-		f.Release()
 		return nil, err
 	}
 	return f.response(), nil
@@ -128,6 +127,7 @@ func (f *fetched) poll(ctx context.Context) error {
 	defer timer.Stop()
 	// The first read comes after the watch, or a move in between would be lost.
 	for !f.read(ctx) {
+		f.drop() // others may have the room meanwhile
 		select {
 		case <-watcher.C:
 		case <-timer.C:

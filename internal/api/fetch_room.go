@@ -70,10 +70,16 @@ func (f *fetched) fill(n int) (total int, due bool) {
 		return total, due
 	}
 	f.table.room.Give(n)
+	f.drop()
+	return total, due
+}
+
+// drop lets go of what was read, and of its room.
+func (f *fetched) drop() {
+	f.Release()
 	for i := range f.parts {
 		f.parts[i].result.Batches = nil
 	}
-	return total, due
 }
 
 // enough is how many bytes make a response due that has room for n. Where that

@@ -179,3 +179,24 @@ func TestAFetchDoesNotWaitForMoreThanItsShare(t *testing.T) {
 		}
 	})
 }
+
+// A client that waits for more records than there are holds none meanwhile.
+func TestAFetchThatWaitsForRecordsHoldsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.topic("orders", nil, []cluster.BrokerID{1})
+		b.produce("orders", 0, bigBatch(60<<10))
+		req := greedy(time.Minute)
+		req.MinBytes = 1 << 20
+		got := make(chan kmsg.FetchResponseTopicPartition, 1)
+		go func() { got <- fetchOne(b, req, fetchVersion) }()
+		synctest.Wait()
+		if used, _ := b.api.room.Used(); used != 0 || len(got) > 0 {
+			t.Errorf("%d bytes held, %d answers while it waits, want none", used, len(got))
+		}
+		if part := <-got; len(part.RecordBatches) < 60<<10 {
+			t.Errorf("%d bytes when its time is over, want the batch", len(part.RecordBatches))
+		}
+	})
+}
