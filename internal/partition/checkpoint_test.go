@@ -37,12 +37,12 @@ func (f slow) Sync() error {
 	return f.File.Sync()
 }
 
-// onSlowSyncs is a broker that leads so many partitions on a disk with slow syncs.
-// Stop it in the end.
-func onSlowSyncs(t *testing.T, partitions int32, o Options) (table *Table, replicas []*Replica, stop func()) {
+// onSlowSyncs is a broker that leads so many partitions on a disk with slow syncs,
+// and restarts with so much to replay at most; 0 is the default. Stop it in the end.
+func onSlowSyncs(t *testing.T, partitions int32, maxReplay int64, o Options) (table *Table, replicas []*Replica, stop func()) {
 	t.Helper()
 	disk := slowSyncs{vfs.NewMem()}
-	log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10})
+	log, err := wal.Open(wal.Options{FS: disk, Dir: "data/wal", FileBytes: 1 << 20, FirstFileBytes: 64 << 10, MaxReplayBytes: maxReplay})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestCheckpointSyncsSeveralAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const partitions = 160
-		table, replicas, stop := onSlowSyncs(t, partitions, Options{})
+		table, replicas, stop := onSlowSyncs(t, partitions, 0, Options{})
 		defer stop()
 		for _, r := range replicas {
 			if _, err := r.Append(t.Context(), AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
@@ -92,7 +92,7 @@ func TestCheckpointSyncsSeveralAtOnce(t *testing.T) {
 func TestAppendsGoOnDuringACheckpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		table, replicas, stop := onSlowSyncs(t, 160, Options{TailBytes: 1 << 20})
+		table, replicas, stop := onSlowSyncs(t, 160, 0, Options{TailBytes: 1 << 20})
 		defer stop()
 		for _, r := range replicas {
 			if _, err := r.Append(t.Context(), AppendRequest{Batch: batch(1, "a"), Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
@@ -119,6 +119,34 @@ func TestAppendsGoOnDuringACheckpoint(t *testing.T) {
 		appended := time.Since(began)
 		if checkpoint := <-took; appended > checkpoint/2 {
 			t.Errorf("appended after %v, of a checkpoint that took %v", appended, checkpoint)
+		}
+	})
+}
+
+// TestACheckpointComesBeforeAppendsWaitForIt, also where one is due only after more
+// log than a restart may have to replay, as it is with large log files.
+func TestACheckpointComesBeforeAppendsWaitForIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const maxReplay = 1 << 20
+		table, replicas, stop := onSlowSyncs(t, 1, maxReplay, Options{CheckpointBytes: 2 * maxReplay, CheckpointInterval: time.Hour})
+		defer stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- table.RunStorage(ctx) }()
+		began := time.Now()
+		for range 4 * maxReplay / (32 << 10) {
+			big := record.NewBuilder(0).Append(nil, make([]byte, 32<<10), nil, 1).Bytes()
+			if _, err := replicas[0].Append(ctx, AppendRequest{Batch: big, Acks: AcksLeader, Epoch: cluster.NoEpoch}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("appended after %v, want no wait for the next checkpoint that is due by time", took)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

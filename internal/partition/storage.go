@@ -164,7 +164,9 @@ func (t *Table) flushAndCheckpoint(ctx context.Context) error {
 	}
 	end := t.o.WAL.End()
 	behind := int64(end - t.checkpoint.last)
-	if behind >= t.o.CheckpointBytes || (behind > 0 && t.o.Now().Sub(t.checkpoint.at) >= t.o.CheckpointInterval) {
+	// In time for appends not to wait for it, however large log files are.
+	due := min(t.o.CheckpointBytes, t.o.WAL.MaxReplay()/4)
+	if behind >= due || (behind > 0 && t.o.Now().Sub(t.checkpoint.at) >= t.o.CheckpointInterval) {
 		return t.makeCheckpoint(ctx)
 	}
 	return t.flushTails()

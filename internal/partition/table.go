@@ -47,7 +47,8 @@ type Options struct {
 	// The default is 64 MiB.
 	TailBytes int64
 	// CheckpointBytes is the amount of write-ahead log after which a checkpoint
-	// is made, so that log files can be reused.
+	// is made, so that log files can be reused; at most a quarter of the log's
+	// MaxReplayBytes.
 	//
 	// The default is 128 MiB.
 	CheckpointBytes int64

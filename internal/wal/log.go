@@ -128,6 +128,9 @@ func (l *Log) MaxPayload() int {
 	return int(min(inFile, int64(l.o.MaxBufferedBytes)))
 }
 
+// MaxReplay is how much log may wait for a [Log.Release] before appends do.
+func (l *Log) MaxReplay() int64 { return l.o.MaxReplayBytes }
+
 // Err is nil until the log has failed, and then wraps ErrFailed and the cause.
 func (l *Log) Err() error {
 	l.mu.Lock()
