@@ -26,6 +26,8 @@ type session struct {
 	conn connID
 	// connected says that conn was there at some time in this term.
 	connected bool
+	// misses are the brokers that it misses, and since when in this term.
+	misses map[cluster.BrokerID]time.Time
 
 	probing   bool      // a dial is under way
 	nextProbe time.Time // not before; so two refusals are probePause apart
@@ -62,8 +64,9 @@ func (s *sessions) registered(now time.Time, id cluster.BrokerID) {
 
 // heard notes a heartbeat that came over conn.
 func (s *sessions) heard(now time.Time, conn connID, beat Heartbeat) {
-	one := &session{beat: beat, heardAt: now, conn: conn, connected: true}
-	if was := s.of[beat.Broker]; was != nil {
+	was := s.of[beat.Broker]
+	one := &session{beat: beat, heardAt: now, conn: conn, connected: true, misses: beat.misses(now, was)}
+	if was != nil {
 		one.caughtUpAt = was.caughtUpAt
 	}
 	s.of[beat.Broker] = one

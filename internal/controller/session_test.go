@@ -65,14 +65,25 @@ func TestSessions(t *testing.T) {
 		{name: "a new controller believes those who miss it", script: `
 			0 = dial
 			50 open
+			400 missed 3900ms
 			2000 missed 5500ms
 			2500 =dial
 			2501 = fence: no heartbeat for 2.501s, all of this term, and others have not heard it for 6.001s
 		`},
 		{name: "it may still look for the new controller", script: `
+			0 missed 1h
 			1000 missed 1h
 			1999 = dial
 			2000 = fence: no heartbeat for 2s, all of this term, and others have not heard it for 1h0m1s
+		`},
+		{name: "or they for it", script: `
+			0 missed 1h
+			500 missed 0
+			1500 missed 1h
+			2000 = dial
+			3000 missed 1h
+			3499 =
+			3500 = fence: no heartbeat for 3.5s, all of this term, and others have not heard it for 1h0m0.5s
 		`},
 		{name: "what was said a while ago means nothing", script: `
 			0 missed 1h
@@ -80,10 +91,12 @@ func TestSessions(t *testing.T) {
 			2000 =
 		`},
 		{name: "nor what an older incarnation says", script: `
+			0 missed-by-old 1h
 			1000 missed-by-old 1h
 			2000 = dial
 		`},
 		{name: "nor what is said of one that was heard", script: `
+			0 missed 1h
 			1000 beat
 			2000 missed 1h
 			2100 =
@@ -218,7 +231,10 @@ func step(t *testing.T, s *sessions, img *cluster.Image, now time.Time, event, a
 		if err != nil {
 			t.Fatal(err)
 		}
-		witness := Heartbeat{Broker: 3, Epoch: epochOf(3), AppliedIndex: img.Index(), NoLeaderStream: []Silence{{Broker: 1, For: time.Hour}, {Broker: 2, For: silent}}}
+		witness := Heartbeat{Broker: 3, Epoch: epochOf(3), AppliedIndex: img.Index(), NoLeaderStream: []Silence{{Broker: 1, For: time.Hour}}}
+		if silent > 0 {
+			witness.NoLeaderStream = append(witness.NoLeaderStream, Silence{Broker: 2, For: silent})
+		}
 		if event == "missed-by-old" {
 			witness.Epoch--
 		}
