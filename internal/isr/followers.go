@@ -167,7 +167,7 @@ func (s *State) lacks(r *replica, t time.Duration) string {
 		return fmt.Sprintf("not caught up within %s, %d records behind", s.o.JoinLagMax, s.end-r.durable)
 	case s.joinWait(r, t) == 0:
 		return "another in-sync change comes first"
-	case s.lag(r, t) > s.o.JoinLagEasy:
+	case s.lag(r, t) > s.o.JoinLagEasy && s.joinWait(r, t) <= s.o.JoinEasyWait:
 		return fmt.Sprintf("not caught up within %s yet, %d records behind", s.o.JoinLagEasy, s.end-r.durable)
 	default:
 		return fmt.Sprintf("must stay caught up for %s, after leaving %d times in %s and failing to join %d times",
