@@ -14,9 +14,10 @@ import (
 
 // links carry what brokers send each other: every broker is reached through a port
 // that is not its own, so that one can be cut off, or be slow, without the
-// privileges that a firewall takes. Whose connection it is, the first bytes say. As with a cable that is pulled, what is sent
-// meanwhile is not refused, and arrives when the cable is back; unlike there, a
-// new connection is accepted, and then silent.
+// privileges that a firewall takes. Whose connection it is, the first bytes say.
+// As with a cable that is pulled, what is sent meanwhile is not refused, and
+// arrives when the cable is back; unlike there, a new connection is accepted, and
+// then silent.
 type links struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup

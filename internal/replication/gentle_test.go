@@ -116,7 +116,7 @@ func TestWhoIsWaitedForCatchesUpFast(t *testing.T) {
 		c.running[1].PeerHello(2)
 		took := c.wait(10*time.Second, "the follower has everything", func() bool { return c.durable(2) == missed })
 		if took > time.Second {
-			t.Errorf("it took %s, of which 8 MiB at a time need a third", took)
+			t.Errorf("it took %s, where 8 MiB at a time take half of a second", took)
 		}
 	})
 }
