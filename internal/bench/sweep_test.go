@@ -88,8 +88,9 @@ func short(target Target) Config {
 	}
 }
 
-// A broker that takes 20 ms for a request meets p50<60ms at low rates, and at
-// no rate p50<10ms.
+// A broker that takes 20 ms for a request meets p50<500ms until its queue grows
+// that long, which it does in half a second at 150/s on any machine, and at no rate
+// p50<10ms.
 //
 // Not parallel: other tests would be measured too.
 func TestFindMax(t *testing.T) {
@@ -103,8 +104,9 @@ func TestFindMax(t *testing.T) {
 		return claims
 	}
 	c := short(target)
-	c.RecordBytes = 500_000 // so that batches cannot make up for it
-	report, err := FindMax(t.Context(), c, slo("p50<60ms"))
+	c.RecordBytes = 500_000             // so that batches cannot make up for it
+	c.Duration = 500 * time.Millisecond // in which a short pause of the machine does not count
+	report, err := FindMax(t.Context(), c, slo("p50<500ms"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +114,7 @@ func TestFindMax(t *testing.T) {
 		t.Logf("%v/s holds %t %s %s", s.RatePerSecond, *s.Holds, s.Limit, s.Detail)
 	}
 	k := report.Knee
-	if k == nil || k.RatePerSecond == nil || k.BrokeAt == nil || *k.RatePerSecond >= *k.BrokeAt || *k.RatePerSecond < 20 || k.Limit == "" || k.Detail == "" {
+	if k == nil || k.RatePerSecond == nil || k.BrokeAt == nil || *k.RatePerSecond >= *k.BrokeAt || *k.RatePerSecond > 150 || k.Limit == "" || k.Detail == "" {
 		t.Fatalf("knee is %+v", k)
 	}
 	for _, s := range report.Steps {
