@@ -62,8 +62,8 @@ func (p *process) follow(stdout io.Reader, logFile *os.File) {
 	lines := bufio.NewReader(stdout)
 	line, err := lines.ReadString('\n')
 	if err == nil {
+		_, err = io.WriteString(logFile, line) // first: who is told may read the log
 		close(p.ready)
-		_, err = io.WriteString(logFile, line)
 	}
 	if err == nil {
 		_, err = io.Copy(logFile, lines)
