@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
@@ -171,12 +173,12 @@ func (in *inbound) closeSessions() {
 }
 
 func (in *inbound) read(ctx context.Context) error {
-	r := inboundReader{inbound: in, frames: newFrameReader(in.conn, in.m.o.MaxFrameBytes)}
+	heard := in.m.heardFrom(in.leader)
+	r := inboundReader{inbound: in, frames: newFrameReader(in.conn, in.m.o.MaxFrameBytes), heard: heard}
 	// The leader pings far more often than this. It only frees what a leader
 	// that vanished has left behind.
 	patience := 3 * in.m.o.DeadAfter
 	var extended time.Time
-	heard := in.m.heardFrom(in.leader)
 	for {
 		now := time.Now()
 		heard.Store(int64(in.m.since(now)))
@@ -201,6 +203,7 @@ func (in *inbound) read(ctx context.Context) error {
 type inboundReader struct {
 	*inbound
 	frames *frameReader
+	heard  *atomic.Int64 // see [Manager.heardFrom]
 	opens  []open
 	cuts   []truncate
 	marks  []watermark
@@ -210,7 +213,10 @@ func (r *inboundReader) handle(ctx context.Context, f frame) error {
 	var err error
 	switch f.kind {
 	case kindData:
+		// Who waits for room here does not listen: that is not the leader's silence.
+		r.heard.Store(math.MaxInt64)
 		err = r.append(ctx, f)
+		r.heard.Store(int64(r.m.since(time.Now())))
 	case kindHW:
 		if r.marks, err = decodeWatermarks(f, r.marks[:0]); err == nil {
 			r.watermarks(r.marks)

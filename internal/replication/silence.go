@@ -61,7 +61,8 @@ func leadersOf(img *cluster.Image, self cluster.BrokerID) []cluster.BrokerID {
 }
 
 // heardFrom is where the time of the last frame on a leader's live lane is kept,
-// as time since the manager started.
+// as time since the manager started; in the far future while the lane's reader
+// waits for room.
 func (m *Manager) heardFrom(leader cluster.BrokerID) *atomic.Int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

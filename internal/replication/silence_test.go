@@ -77,6 +77,39 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestAFullFollowerHearsItsLeader: a follower that waits for room of its own does
+// not say that its leader is silent, though it reads nothing; once it reads again,
+// it does.
+func TestAFullFollowerHearsItsLeader(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(c *brokers) {
+		c.topic(1, 1, 2, 3)
+		for _, id := range []cluster.BrokerID{1, 2, 3} {
+			c.start(id)
+		}
+		c.publish()
+		c.running[1].produce(0, 1, 100)
+		c.committed(time.Second, 0, 1, 1, 2, 3)
+		full := c.tables[2]
+		room := make(chan struct{})
+		full.mu.Lock()
+		full.room = room
+		full.mu.Unlock()
+		c.running[1].produce(0, 1, 100)
+		idle(3600 * time.Millisecond)
+		if leader, follower := c.running[1].silent(3*time.Second), c.running[2].silent(time.Second); leader != "[]|[2]" || follower != "[]|[]" {
+			t.Errorf("the leader does not hear %s, the follower %s, want the follower and nobody", leader, follower)
+		}
+		c.net.Crash("b1")
+		c.stop(1)
+		close(room)
+		idle(3600 * time.Millisecond)
+		if got := c.running[2].silent(3 * time.Second); got != "[1]|[]" {
+			t.Errorf("does not hear %s, want the leader that is gone", got)
+		}
+	})
+}
+
 // TestSilenceFitsAHeartbeat: ten thousand partitions make no more of it.
 func TestSilenceFitsAHeartbeat(t *testing.T) {
 	t.Parallel()
