@@ -2,12 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -189,17 +186,6 @@ func (f *faultRunner) inflict(ctx context.Context, i int) {
 	})
 }
 
-func whatItLed(v Victim) string {
-	switch {
-	case v.Leader == v.Broker:
-		return fmt.Sprintf(", the leader of partition %d", v.Partition)
-	case v.Leader >= 0:
-		return fmt.Sprintf(" (broker %d leads partition %d)", v.Leader, v.Partition)
-	default:
-		return ""
-	}
-}
-
 // undo ends one step, unless something else did before.
 func (f *faultRunner) undo(ctx context.Context, i int) {
 	if !slices.Contains(f.open, i) {
@@ -241,138 +227,6 @@ func (r FaultResult) event(detail string) Event {
 		detail += ": FAILED: " + r.Err.Error()
 	}
 	return Event{Kind: EventFault, Detail: detail, ExitCode: r.ExitCode, Output: r.Output}
-}
-
-// victim finds whom a step hits.
-func (f *faultRunner) victim(ctx context.Context, step FaultStep) (Victim, error) {
-	v := Victim{Broker: step.Broker, Topic: f.target.topic, Partition: step.Partition, Leader: -1}
-	state, err := f.look(ctx)
-	var p PartitionState
-	for _, one := range state {
-		if one.Partition == step.Partition {
-			p = one
-			v.Leader = p.Leader
-		}
-	}
-	switch {
-	case step.Broker >= 0:
-	case step.Role != "" && err != nil:
-		return v, fmt.Errorf("find the %s of partition %d: %w", step.Role, step.Partition, err)
-	case step.Role == FaultLeader:
-		v.Broker = v.Leader
-	case step.Role == FaultFollower:
-		for _, id := range p.Replicas {
-			if id != p.Leader && v.Broker < 0 {
-				v.Broker = id
-			}
-		}
-	default:
-		for _, o := range f.open { // the last fault that the step undoes
-			if faultUndo[f.config.Faults[o].Verb] == step.Verb {
-				v.Broker = f.victims[o].Broker
-			}
-		}
-	}
-	if v.Broker < 0 {
-		return v, errors.New("there is no such broker now")
-	}
-	v.Address = addressOf(f.brokers, v.Broker)
-	return v, nil
-}
-
-// addressOf returns HOST:PORT for clients of a broker; empty: not told.
-func addressOf(brokers []BrokerEnvironment, id int32) string {
-	for _, b := range brokers {
-		if b.ID == id {
-			return net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
-		}
-	}
-	return ""
-}
-
-// settleGaps ends the look for gaps of the current step.
-func (f *faultRunner) settleGaps(now time.Time) {
-	if f.current < 0 {
-		return
-	}
-	run := &f.runs[f.current]
-	partition, worst := f.gaps.worst(now)
-	if partition < 0 {
-		return
-	}
-	run.UnavailableMs, run.UnavailablePartition = ptr(ms(worst.length)), &partition
-	if !worst.to.IsZero() {
-		run.FirstAckMs = ptr(ms(worst.to.Sub(f.at)))
-	}
-}
-
-// conclude undoes what is left, waits for every replica, reports, and compares
-// the replicas.
-func (f *faultRunner) conclude(ctx context.Context, report *Report, lanes []*lane) error {
-	report.Faults, report.FaultPhases = []FaultRun{}, []FaultPhaseReport{}
-	if f == nil {
-		return nil
-	}
-	settle, cancel := grace(ctx, recoverLimit, readGrace)
-	defer cancel()
-	for _, i := range slices.Backward(slices.Clone(f.open)) {
-		f.undo(settle, i)
-	}
-	report.Faults = f.runs
-	for _, l := range lanes {
-		report.FaultPhases = append(report.FaultPhases, l.total.parts.report(l.arm)...)
-	}
-	if began, ended := f.clock.span(); !began.IsZero() {
-		report.FaultsBeganMs = ptr(ms(began.Sub(f.began)))
-		if !ended.IsZero() {
-			report.FaultsEndedMs = ptr(ms(ended.Sub(f.began)))
-		}
-	}
-	if !f.target.cfg.SkipVerify && f.current >= 0 {
-		f.awaitAll(settle)
-		report.Replicas = f.target.compareReplicas(ctx)
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	return errors.Join(f.errs...)
-}
-
-// awaitAll waits until every replica is in sync, or ctx ends.
-func (f *faultRunner) awaitAll(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		if state, err := f.look(ctx); err == nil && state.full() {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			f.target.warn("not every replica is back in sync %s after the faults", recoverLimit)
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// excuse tells what acks=1 lost to a fault from losses: nobody had promised that
-// a record is there once its leader fails.
-func (r *Report) excuse() {
-	v := r.Verification
-	if v == nil || r.FaultsBeganMs == nil {
-		return
-	}
-	counts := v.Arms[string(AcksLeader)]
-	if counts.Lost == 0 {
-		return
-	}
-	r.warn("acks=1 lost %d records to the faults: it promises nothing once a leader fails", counts.Lost)
-	v.Lost -= counts.Lost
-	v.LostUnpromised += counts.Lost
-	counts.LostUnpromised, counts.Lost = counts.Lost, 0
-	v.Arms[string(AcksLeader)] = counts
-	v.Problems = slices.DeleteFunc(v.Problems, func(p Problem) bool { return p.Kind == kindLost && p.Acks == string(AcksLeader) })
-	v.OK = v.Complete && !v.broken()
 }
 
 // happened returns what was done.
