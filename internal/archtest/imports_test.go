@@ -40,7 +40,7 @@ var mayImport = map[string]string{
 	"peer":     "cluster pause",
 	"producer": "record",
 	"segment":  "cluster record vfs",
-	"wal":      "cluster vfs",
+	"wal":      "budget cluster vfs",
 	"wire":     "budget pause",
 
 	"bench/compare": "bench",

@@ -7,6 +7,7 @@ package budget
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Budget is a number of bytes that many take from and give back to. Its methods
@@ -17,6 +18,7 @@ type Budget struct {
 	mu    sync.Mutex
 	used  int     // guarded by mu
 	queue []claim // guarded by mu; FIFO
+	stall Stall   // guarded by mu
 }
 
 type claim struct {
@@ -37,10 +39,12 @@ func (b *Budget) Take(ctx context.Context, n int) error {
 	b.mu.Lock()
 	if len(b.queue) == 0 && b.fits(n) {
 		b.used += n
+		b.stall = Stall{}
 		b.mu.Unlock()
 		return nil
 	}
 	c := claim{bytes: n, settled: make(chan error, 1)}
+	b.stall.Joined(time.Now(), len(b.queue) == 0)
 	b.queue = append(b.queue, c)
 	b.mu.Unlock()
 
@@ -108,7 +112,15 @@ func (b *Budget) Refuse(err error) {
 	for _, c := range b.queue {
 		c.settled <- err
 	}
-	b.queue = nil
+	b.queue, b.stall = nil, Stall{}
+}
+
+// Stalled is for how long nobody has got room although somebody waits for it;
+// zero when nobody does.
+func (b *Budget) Stalled() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stall.Age(time.Now(), len(b.queue))
 }
 
 // Used is how many bytes are taken, and Waiting how many claims wait.
@@ -125,6 +137,7 @@ func (b *Budget) abandon(c claim) {
 	for i := range b.queue {
 		if b.queue[i].settled == c.settled {
 			b.queue = append(b.queue[:i:i], b.queue[i+1:]...)
+			b.stall.GaveUp(time.Now())
 			b.grant()
 			return
 		}
@@ -141,5 +154,6 @@ func (b *Budget) grant() {
 		b.used += b.queue[0].bytes
 		b.queue[0].settled <- nil
 		b.queue = b.queue[1:]
+		b.stall.Granted(time.Now(), len(b.queue) > 0)
 	}
 }

@@ -53,7 +53,8 @@ type Heartbeat struct {
 	AppliedIndex uint64 `json:"applied_index"`
 	// WantFence asks to be fenced: the broker cannot serve, but lives.
 	WantFence bool `json:"want_fence,omitempty"`
-	// OldestFsyncAge is how long a sync of its disk has been under way.
+	// OldestFsyncAge is how long a sync of its disk has been under way that appends
+	// wait for: the write-ahead log's, or that of a checkpoint, for room.
 	OldestFsyncAge time.Duration `json:"oldest_fsync_age_ns,omitempty"`
 	// FailedReplicas do not serve: their log is damaged.
 	FailedReplicas []cluster.TopicPartition `json:"failed_replicas,omitempty"`

@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/budget"
 	"github.com/chronik-project/chronik/internal/segment"
@@ -81,4 +82,13 @@ func (t *tails) measured(replicas []*Replica) {
 		}
 	}
 	t.room.Set(int(total))
+}
+
+// DiskHangs is how long the disk has kept waiting whoever appends: the age of the
+// log's sync under way, or how long ago an append got room, while others wait for
+// it. Room comes from checkpoints, whose syncs are of other files. One that is slow
+// gives room again and again, and counts for nothing.
+func (t *Table) DiskHangs() time.Duration {
+	log := t.o.WAL.Stats()
+	return max(log.SyncInFlight, log.Stalled, t.tails.room.Stalled())
 }

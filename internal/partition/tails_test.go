@@ -136,3 +136,30 @@ func TestARefusedAppendTakesNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestACheckpointThatHangs is a disk that hangs, to whoever waits for the room that
+// it would make: the log's own syncs are fine.
+func TestACheckpointThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, b, result := crowd(t)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if sync := b.wal.Stats().SyncInFlight; sync != 0 || b.table.DiskHangs() != 5*time.Second {
+			t.Errorf("hangs for %v, the log's sync for %v; want 5s and none", b.table.DiskHangs(), sync)
+		}
+		b.table.tails.room.Give(64 << 10) // a slow one gives room now and then
+		synctest.Wait()
+		if hangs := b.table.DiskHangs(); hangs != 0 {
+			t.Errorf("hangs for %v, after room for two", hangs)
+		}
+		time.Sleep(time.Second)
+		if hangs := b.table.DiskHangs(); hangs != time.Second {
+			t.Errorf("hangs for %v, want 1s", hangs)
+		}
+		b.table.refuseWaiting()
+		if err := <-result; !errors.Is(err, ErrDiskFull) || b.table.DiskHangs() != 0 {
+			t.Errorf("hangs for %v when nobody waits (%v)", b.table.DiskHangs(), err)
+		}
+	})
+}

@@ -26,13 +26,14 @@ const (
 	// every explainEvery.
 	firstExplanation = 3 * time.Second
 	explainEvery     = 10 * time.Second
-	// yieldAfter is the age of a sync from which this broker does not lead the
+	// yieldAfter is how long the disk hangs before this broker does not lead the
 	// metadata log, if another can. From 3 s on partitions get other leaders and
 	// in-sync sets, which a log on the same disk could not take.
 	yieldAfter = 2 * time.Second
 	// yieldWait is how long a heartbeat waits for that.
 	yieldWait = 300 * time.Millisecond
-	// hungDisk is the age of a sync from which this broker asks to be fenced.
+	// hungDisk is the age of a sync of the write-ahead log from which this broker
+	// asks to be fenced. While only a checkpoint hangs it can still serve reads.
 	hungDisk = 10 * time.Second
 	// duplicatePatience is how long a broker does not believe that another
 	// process holds its id: a new controller takes everybody for alive at first.
@@ -234,7 +235,7 @@ func (m *membership) health() controller.Heartbeat {
 	failed, failedIn := b.table.Failed()
 	beat := controller.Heartbeat{
 		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),
-		WantFence: fsyncAge > hungDisk, OldestFsyncAge: fsyncAge, FailedReplicas: failed, FailedIn: failedIn, LowSpace: b.table.LowSpace(),
+		WantFence: fsyncAge > hungDisk, OldestFsyncAge: b.table.DiskHangs(), FailedReplicas: failed, FailedIn: failedIn, LowSpace: b.table.LowSpace(),
 	}
 	leaders, followers := b.links.Silent(time.Now(), silentAfter)
 	beat.NoLeaderStream, beat.NoFollowerStream = silences(leaders), silences(followers)

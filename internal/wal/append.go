@@ -3,6 +3,9 @@ package wal
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/chronik-project/chronik/internal/budget"
 )
 
 // Append puts an entry into the round that is being gathered and returns where
@@ -120,16 +123,17 @@ func (l *Log) Unreserve(n int) {
 	l.budget.free(n)
 }
 
-// budget bounds the payload in memory, and the log that is not released.
+// room bounds the payload in memory, and the log that is not released.
 // Invariant: reserved <= used <= limit, unless somebody appended without a
 // reservation what another had reserved.
-type budget struct {
+type room struct {
 	limit    int
 	used     int   // reserved, waiting for its round, or being written
 	reserved int   // not appended yet
 	log      int64 // bytes of log that were not released
 	maxLog   int64
 	waiters  []*reservation
+	stall    budget.Stall // of the waiters
 }
 
 // reservation is a call of Reserve that waits.
@@ -139,24 +143,25 @@ type reservation struct {
 }
 
 // reserve takes room if there is some and nobody came first.
-func (b *budget) reserve(n int) bool {
+func (b *room) reserve(n int) bool {
 	if len(b.waiters) > 0 || !b.fits(n) {
 		return false
 	}
 	b.used += n
 	b.reserved += n
+	b.stall = budget.Stall{}
 	return true
 }
 
 // fits reports whether there is room. A log of which all was released has some.
-func (b *budget) fits(n int) bool {
+func (b *room) fits(n int) bool {
 	ahead := b.log + int64(b.reserved)
 	return b.used+n <= b.limit && (ahead == 0 || ahead+int64(n) <= b.maxLog)
 }
 
 // take turns reserved room into used room; what was not reserved is taken if
 // it is free.
-func (b *budget) take(n int) bool {
+func (b *room) take(n int) bool {
 	if b.reserved >= n {
 		b.reserved -= n
 		return true
@@ -168,14 +173,15 @@ func (b *budget) take(n int) bool {
 	return true
 }
 
-func (b *budget) queue(n int) *reservation {
+func (b *room) queue(n int) *reservation {
 	w := &reservation{bytes: n, done: make(chan error, 1)}
+	b.stall.Joined(time.Now(), len(b.waiters) == 0)
 	b.waiters = append(b.waiters, w)
 	return w
 }
 
 // free returns room and grants it to those who wait, in their order.
-func (b *budget) free(n int) {
+func (b *room) free(n int) {
 	b.used -= n
 	for len(b.waiters) > 0 && b.fits(b.waiters[0].bytes) {
 		w := b.waiters[0]
@@ -183,23 +189,25 @@ func (b *budget) free(n int) {
 		b.used += w.bytes
 		b.reserved += w.bytes
 		w.done <- nil
+		b.stall.Granted(time.Now(), len(b.waiters) > 0)
 	}
 }
 
 // refuse answers all who wait with an error.
-func (b *budget) refuse(err error) {
+func (b *room) refuse(err error) {
 	for _, w := range b.waiters {
 		w.done <- err
 	}
-	b.waiters = nil
+	b.waiters, b.stall = nil, budget.Stall{}
 }
 
 // abandon takes a reservation back whose caller has stopped waiting, be it
 // granted in the same moment or not.
-func (b *budget) abandon(w *reservation) {
+func (b *room) abandon(w *reservation) {
 	for i, other := range b.waiters {
 		if other == w {
 			b.waiters = append(b.waiters[:i:i], b.waiters[i+1:]...)
+			b.stall.GaveUp(time.Now())
 			b.free(0)
 			return
 		}

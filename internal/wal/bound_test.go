@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/vfs"
 )
@@ -33,6 +34,10 @@ func TestReplayIsBounded(t *testing.T) {
 		granted := make(chan error, 1)
 		go func() { granted <- l.Reserve(ctx, 1000) }()
 		synctest.Wait()
+		time.Sleep(time.Second)
+		if stalled := l.Stats().Stalled; stalled != time.Second {
+			t.Errorf("stalled for %v, want a second", stalled)
+		}
 		if len(granted) > 0 || l.Stats().Unreleased != int64(ends[8]) {
 			t.Errorf("%d answers with %d bytes to replay, want none", len(granted), l.Stats().Unreleased)
 		}
@@ -45,6 +50,9 @@ func TestReplayIsBounded(t *testing.T) {
 		must(t, l.Release(ends[2]))
 		if err := <-granted; err != nil {
 			t.Errorf("reserve after a release: %v", err)
+		}
+		if stalled := l.Stats().Stalled; stalled != 0 {
+			t.Errorf("stalled for %v after a release", stalled)
 		}
 		end := put()
 		must(t, l.Release(ends[0])) // less than before says nothing

@@ -32,7 +32,7 @@ type Log struct {
 	mu      sync.Mutex
 	filling *round        // guarded by mu
 	spare   *round        // guarded by mu
-	budget  budget        // guarded by mu
+	budget  room          // guarded by mu
 	marks   marks         // guarded by mu
 	files   fileSet       // guarded by mu
 	state   lifecycle     // guarded by mu
@@ -85,7 +85,7 @@ func Open(o Options) (*Log, error) {
 		stopped:   make(chan struct{}),
 		filling:   newRound(),
 		spare:     newRound(),
-		budget:    budget{limit: o.MaxBufferedBytes, maxLog: o.MaxReplayBytes},
+		budget:    room{limit: o.MaxBufferedBytes, maxLog: o.MaxReplayBytes},
 		files:     fileSet{changed: make(chan struct{}, 1)},
 
 		witnessSlot: slot,

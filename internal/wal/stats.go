@@ -18,6 +18,9 @@ type Stats struct {
 	SyncP50, SyncP99, SyncMax time.Duration
 	// SyncInFlight is the age of the sync that is going on, zero if none is.
 	SyncInFlight time.Duration
+	// Stalled is for how long nobody has got room although somebody waits for it in
+	// Reserve, zero when nobody does.
+	Stalled time.Duration
 	// Buffered is the payload that is reserved or not yet on disk.
 	Buffered int
 	// Unreleased is the log that a restart may have to replay, as far as it was
@@ -37,6 +40,7 @@ func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Buffered, s.Unreleased = l.budget.used, l.budget.log
+	s.Stalled = l.budget.stall.Age(time.Now(), len(l.budget.waiters))
 	s.Files, s.Ready = len(l.files.used), len(l.files.ready)
 	s.End, s.Durable = l.marks.end, l.marks.durable
 	s.NoSpace = l.state.noSpace != nil
