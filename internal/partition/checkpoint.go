@@ -8,12 +8,17 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 	"github.com/chronik-project/chronik/internal/segment"
 	"github.com/chronik-project/chronik/internal/vfs"
 	"github.com/chronik-project/chronik/internal/wal"
 )
+
+// slowCheckpoint is how long a checkpoint takes that operators should know of:
+// appends may have waited for it.
+const slowCheckpoint = 5 * time.Second
 
 // makeCheckpoint syncs every segment up to a mark, then writes the marks, and
 // releases the write-ahead log below them. A mark is taken under the replica's
@@ -50,8 +55,12 @@ func (t *Table) makeCheckpoint(ctx context.Context) error {
 			}
 		}
 	}
-	t.o.Logger.Debug("checkpoint", slog.Int64("lsn", cp.LSN), slog.Int64("bytes", int64(from-t.checkpoint.last)),
-		slog.Int("replicas", len(replicas)), slog.Duration("took", t.o.Now().Sub(began)))
+	took, level := t.o.Now().Sub(began), slog.LevelDebug
+	if took > slowCheckpoint {
+		level = slog.LevelInfo
+	}
+	t.o.Logger.Log(ctx, level, "checkpoint", slog.Int64("lsn", cp.LSN), slog.Int64("bytes", int64(from-t.checkpoint.last)),
+		slog.Int("replicas", len(replicas)), slog.Duration("took", took))
 	t.checkpoint.last, t.checkpoint.at = from, t.o.Now()
 	if err := t.o.WAL.Release(from); err != nil {
 		return fmt.Errorf("release write-ahead log below %d: %w", from, err)

@@ -1,8 +1,11 @@
 package partition
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -147,6 +150,32 @@ func TestACheckpointComesBeforeAppendsWaitForIt(t *testing.T) {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestASlowCheckpointIsSaid to operators, a usual one only to who looks for faults.
+func TestASlowCheckpointIsSaid(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		var late atomic.Int64 // what the clock gains with each look at it
+		began, looks := time.Now(), time.Duration(0)
+		now := func() time.Time {
+			looks += time.Duration(late.Load())
+			return began.Add(looks)
+		}
+		table, _, stop := onSlowSyncs(t, 1, 0, Options{Now: now, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		defer stop()
+		for _, step := range []time.Duration{0, slowCheckpoint + 1} {
+			said.Reset()
+			late.Store(int64(step))
+			if err := table.makeCheckpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(said.String(), "msg=checkpoint"); got != (step > 0) {
+				t.Errorf("a checkpoint of %v or more: said %v: %s", step, got, &said)
+			}
 		}
 	})
 }

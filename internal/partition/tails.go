@@ -84,11 +84,16 @@ func (t *tails) measured(replicas []*Replica) {
 	t.room.Set(int(total))
 }
 
+// RoomWait is how long ago an append got room in memory or in the write-ahead log,
+// while others wait for it; zero when none does.
+func (t *Table) RoomWait() time.Duration {
+	return max(t.o.WAL.Stats().Stalled, t.tails.room.Stalled())
+}
+
 // DiskHangs is how long the disk has kept waiting whoever appends: the age of the
-// log's sync under way, or how long ago an append got room, while others wait for
-// it. Room comes from checkpoints, whose syncs are of other files. One that is slow
-// gives room again and again, and counts for nothing.
+// log's sync under way, or the wait for room. Room comes from checkpoints, whose
+// syncs are of other files. One that is slow gives room again and again, and counts
+// for nothing.
 func (t *Table) DiskHangs() time.Duration {
-	log := t.o.WAL.Stats()
-	return max(log.SyncInFlight, log.Stalled, t.tails.room.Stalled())
+	return max(t.o.WAL.Stats().SyncInFlight, t.RoomWait())
 }

@@ -52,7 +52,7 @@ func TestCheck(t *testing.T) {
 }
 
 // TestMetricsBeforeMetadata gathers when replicas are recovered but not yet
-// named, of two topics.
+// named, of two topics. What appends wait for is shown from the start.
 func TestMetricsBeforeMetadata(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
@@ -69,8 +69,18 @@ func TestMetricsBeforeMetadata(t *testing.T) {
 		registry.MustRegister(&metrics{
 			table: table, wal: log, links: func() []status.Link { return nil }, ready: func() error { return nil },
 		})
-		if _, err := registry.Gather(); err != nil {
+		families, err := registry.Gather()
+		if err != nil {
 			t.Error(err)
+		}
+		shown := map[string]bool{}
+		for _, f := range families {
+			shown[f.GetName()] = true
+		}
+		for _, name := range []string{"chronik_wal_unreleased_bytes", "chronik_append_room_wait_seconds"} {
+			if !shown[name] {
+				t.Errorf("%s is not shown", name)
+			}
 		}
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
