@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -49,7 +48,7 @@ type AppendRequest struct {
 // what no file of the write-ahead log has room for, and the sequence errors of
 // package producer.
 func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, error) {
-	if err := r.t.reserve(ctx, len(req.Batch)); err != nil {
+	if err := r.reserve(ctx, len(req.Batch)); err != nil {
 		return nil, r.refused(err)
 	}
 	r.mu.Lock()
@@ -61,60 +60,6 @@ func (r *Replica) Append(ctx context.Context, req AppendRequest) (*Pending, erro
 	}
 	r.t.o.Wake(r.tp)
 	return pending, err
-}
-
-// errLowSpace is why appends are refused while reads go on.
-var errLowSpace = errors.New("disk is down to its reserve: free some space, or shorten retention")
-
-// reserve waits for room in memory and in the write-ahead log. Whoever has it
-// says with reserved what became of it.
-func (t *Table) reserve(ctx context.Context, n int) error {
-	if t.lowSpace.Load() {
-		return errLowSpace
-	}
-	if err := t.tails.take(ctx, n); err != nil {
-		return err
-	}
-	if err := t.o.WAL.Reserve(ctx, n); err != nil {
-		t.tails.settled(n, false)
-		return err
-	}
-	return nil
-}
-
-// reserved says whether the n bytes that room was reserved for were appended.
-func (t *Table) reserved(n int, spent bool) {
-	t.tails.settled(n, spent)
-	if !spent {
-		t.o.WAL.Unreserve(n)
-	}
-}
-
-// refused is the error of an append for which there was no room. Whoever leads
-// instead comes first: from a broker without room the leadership moves away.
-func (r *Replica) refused(err error) error {
-	r.mu.Lock()
-	_, elsewhere := r.leading("append")
-	r.mu.Unlock()
-	if elsewhere != nil {
-		return elsewhere
-	}
-	return r.reserveError("append", err)
-}
-
-func (r *Replica) reserveError(op string, err error) error {
-	cause := ErrStorage
-	switch {
-	case errors.Is(err, errLowSpace):
-		cause = ErrDiskFull
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, wal.ErrFull):
-		cause = ErrBusy
-	case errors.Is(err, wal.ErrTooLarge):
-		cause = record.ErrTooLarge // trying again does not help
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.fail(op, cause, err.Error())
 }
 
 // appendLocked does steps 6 and 7 of docs/life-of-a-record.md. spent says

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -140,6 +141,7 @@ func (t *Table) remove(r *Replica, cause error) {
 
 	r.mu.Lock()
 	if r.lead != nil {
+		r.lead.end()
 		r.failWaiters(r.lead, cause, "the partition was removed from this broker")
 		r.lead = nil
 	}
@@ -211,8 +213,9 @@ func (r *Replica) becomeLeader(img *cluster.Image, epoch cluster.Epoch) {
 		r.retire(fmt.Sprintf("start epoch %d: %v", epoch, err))
 		return
 	}
+	term, end := context.WithCancel(context.Background())
 	r.lead = &leadership{
-		epoch: epoch,
+		epoch: epoch, term: term, end: end,
 		notes: map[cluster.BrokerID]linkNote{},
 		state: isr.New(r.t.o.ISR, isr.Term{
 			Self: r.t.o.Self, Epoch: epoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR,
@@ -260,6 +263,7 @@ func (r *Replica) stepDown(why string) {
 	}
 	lead := r.lead
 	r.lead = nil
+	lead.end()
 	r.failWaiters(lead, ErrNotLeader, why)
 	r.wakeWatchers()
 	r.t.o.Logger.Info("stopped leading", append(r.attrs("epoch", int64(lead.epoch)), slog.String("why", why))...)

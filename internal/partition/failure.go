@@ -44,6 +44,7 @@ func (r *Replica) retire(why string) {
 	r.failed = why
 	if lead := r.lead; lead != nil {
 		r.lead = nil
+		lead.end()
 		r.failWaiters(lead, ErrStorage, why)
 	}
 	r.follow = followSession{}

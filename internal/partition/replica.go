@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -83,6 +84,9 @@ type leadership struct {
 	notes     map[cluster.BrokerID]linkNote
 	suspended bool    // lease ran out: serve nothing until it is renewed
 	held      waiters // refused since then, and not told yet
+	// term ends with the leadership, by end.
+	term context.Context
+	end  context.CancelFunc
 	// proposed is why this leader last asked for another in-sync set, and changed
 	// what last became of it.
 	proposed, changed string

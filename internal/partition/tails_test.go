@@ -163,3 +163,32 @@ func TestACheckpointThatHangs(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoWaitsForRoomIsToldOfTheNewLeader at once, where the disk of this one hangs.
+func TestWhoWaitsForRoomIsToldOfTheNewLeader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, nil)
+		b := w.brokers[1]
+		if err := b.table.tails.take(t.Context(), leastTailRoom*16); err != nil {
+			t.Fatal(err)
+		}
+		result := make(chan error, 1)
+		go func() {
+			_, err := w.produce(1, AcksAll, batch(1, "a"))
+			result <- err
+		}()
+		synctest.Wait()
+		if len(result) > 0 {
+			t.Fatalf("append: %v, want one that waits", <-result)
+		}
+		w.commit(cluster.ElectLeaders{Changes: []cluster.LeaderChange{{TP: w.tp, Leader: 2, Drop: true}}})
+		var where *Error
+		if err := <-result; !errors.Is(err, ErrNotLeader) || !errors.As(err, &where) || where.Leader != 2 {
+			t.Errorf("append: %v, want that broker 2 leads", err)
+		}
+		if _, err := w.produce(1, AcksAll, batch(1, "a")); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("append later: %v, want %v", err, ErrNotLeader)
+		}
+	})
+}
