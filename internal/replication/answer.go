@@ -23,6 +23,7 @@ type answerReader struct {
 	owners []*stream // of acks, by index
 	how    trace.Ack // of the ack in hand; its flights are used again
 	errs   []sessionErr
+	pong   uint64 // the last one's content
 }
 
 // readAnswers reads the follower's frames until the connection fails.
@@ -32,7 +33,8 @@ func (l *link) readAnswers(conn *liveConn) error {
 	for {
 		now := time.Now()
 		if now.Sub(extended) > l.m.o.PingInterval {
-			if err := conn.SetReadDeadline(now.Add(l.m.o.DeadAfter)); err != nil {
+			// Also of writes: who answers and takes nothing waits for room to append.
+			if err := conn.SetDeadline(now.Add(l.m.o.DeadAfter)); err != nil {
 				return fmt.Errorf("read: %w", err)
 			}
 			extended = now
@@ -64,7 +66,8 @@ func (r *answerReader) handle(f frame, now time.Time) error {
 		return r.handleAcks(f, now)
 	case kindPong:
 		sent, err := decodePing(f)
-		if err == nil {
+		if err == nil && sent > r.pong { // or it only says that the follower is alive
+			r.pong = sent
 			r.stats.roundTrip(r.m.since(now)-time.Duration(sent), now)
 		}
 		return err

@@ -27,6 +27,8 @@ type inbound struct {
 	cancel context.CancelFunc // ends serve, even while it waits for room to append
 	out    *outbox
 	fresh  chan struct{}  // more Opens wait; capacity 1
+	heard  *atomic.Int64  // see [Manager.heardFrom]
+	ping   atomic.Uint64  // the last one's content
 	wg     sync.WaitGroup // of everything but the reader, which alone adds to it
 
 	mu        sync.Mutex
@@ -75,7 +77,7 @@ func (m *Manager) ServeLive(ctx context.Context, remote peer.Hello, conn net.Con
 	defer cancel()
 	in := &inbound{
 		m: m, leader: remote.From, log: m.o.Logger.With(slog.Int("leader", int(remote.From))),
-		conn: conn, cancel: cancel, out: newOutbox(conn, m.o.DeadAfter),
+		conn: conn, cancel: cancel, out: newOutbox(conn, m.o.DeadAfter), heard: m.heardFrom(remote.From),
 		sessions: map[uint64]*inSession{}, current: map[cluster.TopicPartition]*inSession{},
 		reported: map[cluster.TopicPartition]errCode{}, waiting: map[cluster.TopicPartition]waitingOpen{}, fresh: make(chan struct{}, 1),
 	}
@@ -149,7 +151,7 @@ func (m *Manager) FlushAcks() {
 
 // serve reads the leader's frames until the connection fails.
 func (in *inbound) serve(ctx context.Context) error {
-	in.wg.Go(func() { in.out.run(ctx) })
+	in.wg.Go(func() { in.out.run(ctx, in.m.o.PingInterval, in.alive) })
 	err := in.read(ctx)
 	in.stop()
 	in.wg.Wait()
@@ -173,15 +175,14 @@ func (in *inbound) closeSessions() {
 }
 
 func (in *inbound) read(ctx context.Context) error {
-	heard := in.m.heardFrom(in.leader)
-	r := inboundReader{inbound: in, frames: newFrameReader(in.conn, in.m.o.MaxFrameBytes), heard: heard}
+	r := inboundReader{inbound: in, frames: newFrameReader(in.conn, in.m.o.MaxFrameBytes)}
 	// The leader pings far more often than this. It only frees what a leader
 	// that vanished has left behind.
 	patience := 3 * in.m.o.DeadAfter
 	var extended time.Time
 	for {
 		now := time.Now()
-		heard.Store(int64(in.m.since(now)))
+		in.heard.Store(int64(in.m.since(now)))
 		if now.Sub(extended) > in.m.o.PingInterval {
 			if err := in.conn.SetReadDeadline(now.Add(patience)); err != nil {
 				return fmt.Errorf("read: %w", err)
@@ -199,11 +200,24 @@ func (in *inbound) read(ctx context.Context) error {
 	}
 }
 
+// waitsForRoom stands for the time of the last frame while the reader appends.
+const waitsForRoom = math.MaxInt64
+
+// alive adds a Pong while the reader waits for room to append, and so answers no
+// Ping: the leader would drop the lane, and partitions that have no part in it
+// would lose their sessions. What lags is for the in-sync policy. The last Pong is
+// sent again: the leader takes no round trip from that.
+func (in *inbound) alive(b []byte) []byte {
+	if in.heard.Load() != waitsForRoom {
+		return b
+	}
+	return appendPing(b, kindPong, in.ping.Load())
+}
+
 // inboundReader is the state of an inbound link's reading goroutine.
 type inboundReader struct {
 	*inbound
 	frames *frameReader
-	heard  *atomic.Int64 // see [Manager.heardFrom]
 	opens  []open
 	cuts   []truncate
 	marks  []watermark
@@ -214,7 +228,7 @@ func (r *inboundReader) handle(ctx context.Context, f frame) error {
 	switch f.kind {
 	case kindData:
 		// Who waits for room here does not listen: that is not the leader's silence.
-		r.heard.Store(math.MaxInt64)
+		r.heard.Store(waitsForRoom)
 		err = r.append(ctx, f)
 		r.heard.Store(int64(r.m.since(time.Now())))
 	case kindHW:
@@ -224,6 +238,7 @@ func (r *inboundReader) handle(ctx context.Context, f frame) error {
 	case kindPing:
 		var sent uint64
 		if sent, err = decodePing(f); err == nil {
+			r.ping.Store(sent)
 			r.out.post(func(b []byte) []byte { return appendPing(b, kindPong, sent) })
 		}
 	case kindOpen:

@@ -171,11 +171,17 @@ func (o *outbox) accept() bool {
 	return handed || o.begin()
 }
 
-// run writes what the socket did not take at once, until ctx ends.
-func (o *outbox) run(ctx context.Context) {
+// run writes what the socket did not take at once, until ctx ends, and from time
+// to time what says that this side is alive, if anything does.
+func (o *outbox) run(ctx context.Context, every time.Duration, alive func([]byte) []byte) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-o.wake:
+		case <-tick.C:
+			o.post(alive)
+			continue // if the socket is full there is something to do
 		case <-ctx.Done():
 			return
 		}

@@ -55,7 +55,7 @@ func TestOutboxKeepsTheOrder(t *testing.T) {
 		o.try = sock.try
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { o.run(ctx) })
+		wg.Go(func() { o.run(ctx, time.Hour, func(b []byte) []byte { return b }) })
 		got := make(chan []uint64)
 		wg.Go(func() { got <- readPings(far, posters*each) })
 		var posting sync.WaitGroup

@@ -97,8 +97,8 @@ func TestAFullFollowerHearsItsLeader(t *testing.T) {
 		full.mu.Unlock()
 		c.running[1].produce(0, 1, 100)
 		idle(3600 * time.Millisecond)
-		if leader, follower := c.running[1].silent(3*time.Second), c.running[2].silent(time.Second); leader != "[]|[2]" || follower != "[]|[]" {
-			t.Errorf("the leader does not hear %s, the follower %s, want the follower and nobody", leader, follower)
+		if leader, follower := c.running[1].silent(time.Second), c.running[2].silent(time.Second); leader != "[]|[]" || follower != "[]|[]" {
+			t.Errorf("the leader does not hear %s, the follower %s, want nobody", leader, follower)
 		}
 		c.net.Crash("b1")
 		c.stop(1)
@@ -107,6 +107,52 @@ func TestAFullFollowerHearsItsLeader(t *testing.T) {
 		if got := c.running[2].silent(3 * time.Second); got != "[1]|[]" {
 			t.Errorf("does not hear %s, want the leader that is gone", got)
 		}
+	})
+}
+
+// TestAFullFollowerKeepsItsLane: however long a follower waits for room for what some
+// partitions send, and that is more than the connection takes, the others keep their
+// sessions, and the wait is no round trip.
+func TestAFullFollowerKeepsItsLane(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 2, func(c *brokers) {
+		const partitions, each = 9, 40
+		c.topic(partitions, 1, 2)
+		c.start(1)
+		c.start(2)
+		c.publish()
+		for p := range int32(partitions) {
+			c.running[1].produce(p, 1, 100)
+			c.committed(time.Second, p, 1, 1, 2)
+		}
+		idle(time.Second) // pings were answered
+		full := c.tables[2]
+		room := make(chan struct{})
+		full.mu.Lock()
+		full.room = room
+		full.mu.Unlock()
+		for range each {
+			for p := range int32(partitions - 1) {
+				c.running[1].produce(p, 1, 32<<10)
+			}
+		}
+		idle(15 * time.Second)
+		link := c.running[1].Links()[0]
+		if link.Reconnects != 0 {
+			t.Errorf("%d reconnects, want none: %s", link.Reconnects, link.LastError)
+		}
+		if rtt := link.RTTP99Micros; rtt == nil {
+			t.Error("no round trip is known")
+		} else if *rtt > 100_000 {
+			t.Errorf("a round trip of %d us, want a usual one", *rtt)
+		}
+		c.look(2, partitions-1, func(l *fakeLog) {
+			if l.follow.id == 0 {
+				t.Error("the partition that has nothing to do with it has no session")
+			}
+		})
+		close(room)
+		c.committed(5*time.Second, 0, 1+each, 1, 2)
 	})
 }
 
