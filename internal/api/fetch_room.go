@@ -17,7 +17,8 @@ const (
 	leastShare = 64 << 10
 	// roomPatience is how long a fetch waits for room at least, also one that
 	// does not want to wait for records: or clients that ask again at once would
-	// lose their place in the queue each time.
+	// lose their place in the queue each time. It is also the most that one waits
+	// whose first batch is larger than the least share.
 	roomPatience = time.Second
 )
 
@@ -43,13 +44,7 @@ func (f *fetched) read(ctx context.Context) (due bool) {
 // bytes of it, first come first served. If its time is over before that the
 // response is due without records, and the client asks again.
 func (f *fetched) readInTurn(ctx context.Context, n int) (due bool) {
-	until := time.Now().Add(roomPatience)
-	if f.deadline.After(until) {
-		until = f.deadline
-	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	for f.table.room.Take(ctx, n) == nil {
+	for f.takeInTurn(ctx, n) {
 		total, due := f.fill(n)
 		if total == 0 || f.held > 0 {
 			return due || total >= f.enough(n)
@@ -58,6 +53,20 @@ func (f *fetched) readInTurn(ctx context.Context, n int) (due bool) {
 	}
 	f.pass(0, false)
 	return true
+}
+
+// takeInTurn waits for n bytes of room until the fetch's own time is over, and
+// for roomPatience at least. For more than the least share it waits no longer than
+// that: whoever is first in the queue and wants much keeps those who want little
+// from what there is.
+func (f *fetched) takeInTurn(ctx context.Context, n int) bool {
+	until := time.Now().Add(roomPatience)
+	if n <= leastShare && f.deadline.After(until) {
+		until = f.deadline
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return f.table.room.Take(ctx, n) == nil
 }
 
 // fill reads into n bytes of room that were taken, and gives back what it does

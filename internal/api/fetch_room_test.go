@@ -130,6 +130,40 @@ func TestAFetchWithoutRoomWaitsItsTurn(t *testing.T) {
 	})
 }
 
+// TestALargeBatchHoldsUpOthersBriefly: a fetch that needs more than there is keeps
+// its place at the front of the queue for roomPatience, not for its own time.
+func TestALargeBatchHoldsUpOthersBriefly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, func(o *Options) { o.FetchBytes = 200 << 10 })
+		b.topic("orders", nil, []cluster.BrokerID{1})
+		b.topic("small", nil, []cluster.BrokerID{1})
+		b.produce("orders", 0, bigBatch(110<<10))
+		b.produce("small", 0, bigBatch(10<<10))
+		records, release := slowFetch(b, greedy(0))
+		if records < 110<<10 {
+			t.Fatalf("%d bytes for the first one, want a batch", records)
+		}
+		large := make(chan kmsg.FetchResponseTopicPartition, 1)
+		go func() { large <- fetchOne(b, greedy(time.Minute), fetchVersion) }()
+		synctest.Wait()
+		req := greedy(time.Minute)
+		req.Topics[0].Topic = "small"
+		began := time.Now()
+		part := fetchOne(b, req, fetchVersion)
+		if took := time.Since(began); took > roomPatience || len(part.RecordBatches) < 10<<10 {
+			t.Errorf("%d bytes after %v, want the batch that there was room for all the time", len(part.RecordBatches), took)
+		}
+		if part := <-large; len(part.RecordBatches) > 0 || part.HighWatermark != 1 {
+			t.Errorf("%d bytes for the large one, want none", len(part.RecordBatches))
+		}
+		release()
+		if part := fetchOne(b, greedy(0), fetchVersion); len(part.RecordBatches) < 110<<10 {
+			t.Errorf("%d bytes once there is room, want the batch", len(part.RecordBatches))
+		}
+	})
+}
+
 // Who waits for room leaves nothing behind when the client goes away.
 func TestAFetchThatWaitsForRoomEndsWithItsClient(t *testing.T) {
 	t.Parallel()
