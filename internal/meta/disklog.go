@@ -214,6 +214,16 @@ func (l *diskLog) note() error {
 	return l.testify(now)
 }
 
+// forgetTerm takes the term back, of a log that is empty.
+func (l *diskLog) forgetTerm() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.testify(witness{Index: l.witness.Index}); err != nil {
+		return err
+	}
+	return l.SetUint64(currentTerm, 0)
+}
+
 // testify replaces the witness. REQUIRES: l.mu is held.
 func (l *diskLog) testify(w witness) error {
 	if err := l.file.store(w); err != nil {

@@ -109,3 +109,34 @@ func TestDifferentListsFoundNothing(t *testing.T) {
 		q.leader(1, 2, 3)
 	})
 }
+
+// TestAFoundingThatWasCutOffIsRepeated starts three voters of which a majority was
+// killed after it had stored its first term, and before its log.
+func TestAFoundingThatWasCutOffIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQuorum(t, 3, nil)
+		defer q.close()
+		for _, id := range []cluster.BrokerID{1, 2} {
+			dir := filepath.Join(q.dir, host(id))
+			r := &Raft{o: Options{Dir: dir}.withDefaults()}
+			l, err := r.openLog()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.SetUint64(currentTerm, 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(l.note(), l.Close(), os.WriteFile(r.joiningFile(), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		q.start(1, 2, 3)
+		q.leader(1, 2, 3)
+		for id := range q.members {
+			if _, err := os.Stat(filepath.Join(q.dir, host(id), "joining")); err == nil {
+				t.Errorf("broker %d does not vote", id)
+			}
+		}
+	})
+}

@@ -160,6 +160,16 @@ func (g *guardedStore) note() error {
 	return nil
 }
 
+// forgetTerm has the store forget its term.
+func (g *guardedStore) forgetTerm() error {
+	return g.watched("forget the term", func() error {
+		if l, ok := g.store.(*diskLog); ok {
+			return l.forgetTerm()
+		}
+		return g.store.SetUint64(currentTerm, 0)
+	})
+}
+
 func (g *guardedStore) report(err error) {
 	g.once.Do(func() { g.fail(err) })
 }

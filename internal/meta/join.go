@@ -72,7 +72,7 @@ func (r *Raft) prepare(logs *guardedStore, snapshots raft.SnapshotStore, t raft.
 		if vfs.IsNotExist(err) {
 			return false, nil
 		}
-		return true, err
+		return true, errors.Join(err, forgetFounding(logs, snapshots))
 	case len(Voters(r.o.Peers)) == 1:
 		err := raft.BootstrapCluster(c, logs, logs, snapshots, t, configuration(r.o.Peers))
 		if err != nil {
@@ -82,6 +82,21 @@ func (r *Raft) prepare(logs *guardedStore, snapshots raft.SnapshotStore, t raft.
 	default:
 		return true, vfs.WriteFileAtomic(r.o.FS, r.joiningFile(), nil)
 	}
+}
+
+// forgetFounding lets a member that has never voted and holds nothing found a
+// cluster again. Raft stores the term first and then the log: a founding that was
+// cut off between them could not be repeated, as a term is something that exists.
+func forgetFounding(logs *guardedStore, snapshots raft.SnapshotStore) error {
+	list, err := snapshots.List()
+	if err != nil || len(list) > 0 {
+		return err
+	}
+	last, err := logs.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	return logs.forgetTerm()
 }
 
 // join founds the cluster together with others or catches up with it, and then
@@ -100,7 +115,7 @@ func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *ga
 		if !catchUp(ctx, m, logs) {
 			return nil
 		}
-	} else if err := r.found(m, known.first); err != nil {
+	} else if voter, err := r.found(ctx, m, logs, known.first); err != nil || !voter {
 		return err
 	}
 	if err := r.o.FS.Remove(r.joiningFile()); err != nil {
@@ -114,19 +129,28 @@ func (r *Raft) join(ctx context.Context, m *raft.Raft, logs raft.LogStore, g *ga
 	return nil
 }
 
-// found founds the log. The first of those that found it may call an election
-// before the others would: if all did, none might get a majority.
-func (r *Raft) found(m *raft.Raft, first bool) error {
+// found founds the log, and reports whether this member may vote now. The first of
+// those that found it may call an election before the others would: if all did,
+// none might get a majority.
+func (r *Raft) found(ctx context.Context, m *raft.Raft, logs raft.LogStore, first bool) (voter bool, err error) {
 	if !first {
 		if err := r.endHurry(m); err != nil {
-			return err
+			return false, err
 		}
 	}
-	err := m.BootstrapCluster(configuration(r.o.Peers)).Error()
-	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
-		return fmt.Errorf("found metadata log: %w", err)
+	err = m.BootstrapCluster(configuration(r.o.Peers)).Error()
+	if err == nil {
+		return true, nil
 	}
-	return nil
+	if !errors.Is(err, raft.ErrCantBootstrap) {
+		return false, fmt.Errorf("found metadata log: %w", err)
+	}
+	last, err := logs.LastIndex()
+	if err != nil || last > 0 {
+		return err == nil, err // founded before the last restart
+	}
+	// A leader was faster, and has told its term but not its log yet.
+	return catchUp(ctx, m, logs), nil
 }
 
 // outset is what a member without a log found out about the others.

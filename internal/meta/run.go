@@ -174,7 +174,8 @@ func (r *Raft) keep(ctx context.Context, logs *guardedStore) error {
 	defer ticker.Stop()
 	for {
 		img, changed := r.board.watch()
-		if err := r.saveClusterID(img.ClusterID()); err != nil {
+		err := logs.watched("store the cluster id", func() error { return r.saveClusterID(img.ClusterID()) })
+		if err != nil {
 			return err
 		}
 		select {
