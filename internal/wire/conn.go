@@ -8,8 +8,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/chronik-project/chronik/internal/budget"
 )
 
 const (
@@ -26,7 +24,7 @@ const (
 // writer goroutine writeLoop.
 type conn struct {
 	opts   *Options
-	bytes  *budget.Budget
+	rooms  *rooms
 	nc     net.Conn
 	id     uint64
 	reader *bufio.Reader // owned by readLoop
@@ -50,7 +48,7 @@ type due struct {
 
 func newConn(s *Server, nc net.Conn, id uint64) *conn {
 	return &conn{
-		opts: &s.opts, bytes: s.bytes, nc: nc, id: id,
+		opts: &s.opts, rooms: &s.rooms, nc: nc, id: id,
 		reader:  bufio.NewReaderSize(nc, readBufferBytes),
 		replies: make(chan due, s.opts.MaxInflight),
 	}
@@ -144,10 +142,14 @@ func (c *conn) serveFrame(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.bytes.Take(ctx, size); err != nil {
+	room, err := c.rooms.of(c.reader, size)
+	if err != nil {
 		return err
 	}
-	defer c.bytes.Give(size)
+	if err := room.Take(ctx, size); err != nil {
+		return err
+	}
+	defer room.Give(size)
 	// Waiting for the budget was not the client's fault.
 	if err := c.readWithin(ctx, c.opts.FrameTimeout); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -353,6 +354,54 @@ func TestAReplyThatIsThereDoesNotWaitForTheNext(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestProducesLeaveRoomForOthers: however many wait with all they hold, a fetch is
+// read, on any connection.
+func TestProducesLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const produces, each = 20, 1000
+		stay := make(chan struct{})
+		var held, most atomic.Int32
+		s := start(t, Options{RequestBytes: 10 * each}, func(_ context.Context, req *Request) (Reply, error) {
+			if req.Key == produceKey {
+				most.Store(max(most.Load(), held.Add(1)))
+				<-stay
+				held.Add(-1)
+				return Now(kmsg.NewPtrProduceResponse()), nil
+			}
+			return Now(answer()), nil
+		})
+		req := kmsg.NewPtrProduceRequest()
+		req.SetVersion(9)
+		topic := kmsg.NewProduceRequestTopic()
+		topic.Topic = "t"
+		part := kmsg.NewProduceRequestTopicPartition()
+		part.Records = make([]byte, each-100)
+		topic.Partitions = append(topic.Partitions, part)
+		req.Topics = append(req.Topics, topic)
+		frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)
+		clients := make([]*client, produces)
+		for i := range clients {
+			clients[i] = s.dial()
+			go func() { _, _ = clients[i].Write(frame) }()
+		}
+		synctest.Wait()
+		c, began := s.dial(), time.Now()
+		c.ask(7)
+		if got := c.next(); got != 7 || time.Since(began) > time.Second {
+			t.Errorf("response %d after %v, want 7 at once", got, time.Since(began))
+		}
+		close(stay)
+		for _, c := range clients {
+			c.next()
+		}
+		if n := most.Load(); n < 6 || n > 8 {
+			t.Errorf("%d produce requests at once, want three quarters of the budget", n)
+		}
+		s.stopped()
+	})
 }
 
 func TestTheBudgetIsGivenBack(t *testing.T) {

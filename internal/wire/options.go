@@ -20,8 +20,9 @@ type Options struct {
 	MaxFrameBytes int
 	// RequestBytes bounds what all requests together may take between the first
 	// byte of a frame and the end of its Handle. When it is used up, connections
-	// wait before they read their next frame: the clients' sockets fill. A frame
-	// that is larger is read when no other is.
+	// wait before they read their next frame: the clients' sockets fill. Produce
+	// requests share three quarters of it, all others the rest. A frame that is
+	// larger than its part is read when no other of that part is.
 	//
 	// The default is 256 MiB.
 	RequestBytes int

@@ -9,20 +9,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chronik-project/chronik/internal/budget"
 	"github.com/chronik-project/chronik/internal/pause"
 )
 
 // Server accepts connections and serves the Kafka protocol on them.
 type Server struct {
 	opts  Options
-	bytes *budget.Budget // shared by all connections
+	rooms rooms // shared by all connections
 }
 
 // New returns a Server. It starts nothing: that is [Server.Serve].
 func New(opts Options) *Server {
 	opts = opts.withDefaults()
-	return &Server{opts: opts, bytes: budget.New(opts.RequestBytes)}
+	return &Server{opts: opts, rooms: newRooms(opts.RequestBytes)}
 }
 
 // Serve accepts and serves connections until ctx ends or the listener fails.
