@@ -38,14 +38,15 @@ func (h *Heartbeat) misses(now time.Time, was *session) map[cluster.BrokerID]tim
 // still, would have another session with every further controller (K35).
 //
 // It is zero for a broker that has spoken, or may still be looking for the
-// controller or for them.
+// controller or for them. A fenced broker is no witness: it may itself be what is
+// cut off, and nobody owes it anything.
 func (s *sessions) missed(now time.Time, id cluster.BrokerID, img *cluster.Image) (longest time.Duration) {
 	if s.of[id].connected {
 		return 0
 	}
 	for _, b := range img.Brokers() {
 		witness := s.of[b.ID]
-		if witness == nil || witness.beat.Epoch != b.Epoch {
+		if b.Fenced || witness == nil || witness.beat.Epoch != b.Epoch {
 			continue
 		}
 		since, misses := witness.misses[id]

@@ -40,9 +40,10 @@ func epochOf(id cluster.BrokerID) cluster.BrokerEpoch { return cluster.BrokerEpo
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		fenced bool
-		script string
+		name    string
+		fenced  bool
+		witness bool // is fenced
+		script  string
 	}{
 		{name: "heartbeats keep it", script: `
 			0 beat
@@ -95,6 +96,11 @@ func TestSessions(t *testing.T) {
 			1000 missed-by-old 1h
 			2000 = dial
 		`},
+		{name: "nor what a fenced broker says", witness: true, script: `
+			0 missed 1h
+			1000 missed 1h
+			2000 = unfence dial
+		`}, // the witness is unfenced
 		{name: "nor what is said of one that was heard", script: `
 			0 missed 1h
 			1000 beat
@@ -183,6 +189,9 @@ func TestSessions(t *testing.T) {
 			img := image(t, 3)
 			if tt.fenced {
 				img = image(t, 3, cluster.FenceBroker{ID: 2, Epoch: epochOf(2)})
+			}
+			if tt.witness {
+				img = image(t, 3, cluster.FenceBroker{ID: 3, Epoch: epochOf(3)})
 			}
 			start := time.Now()
 			s := newSessions(1, 6*time.Second, 100*time.Millisecond, start, img)
