@@ -289,15 +289,17 @@ func (r *Raft) loadClusterID() error {
 	return nil
 }
 
-// saveClusterID remembers the id as soon as it is known.
-func (r *Raft) saveClusterID(id string) error {
+// saveClusterID remembers the id as soon as it is known. The write is watched as
+// those of the log on the same disk are.
+func (r *Raft) saveClusterID(id string, watched func(what string, write func() error) error) error {
 	r.mu.Lock()
 	known := r.id
 	r.mu.Unlock()
 	if id == "" || id == known {
 		return nil
 	}
-	if err := vfs.WriteFileAtomic(r.o.FS, r.clusterFile(), []byte(id)); err != nil {
+	write := func() error { return vfs.WriteFileAtomic(r.o.FS, r.clusterFile(), []byte(id)) }
+	if err := watched("store the cluster id", write); err != nil {
 		return fmt.Errorf("write cluster id: %w", err)
 	}
 	r.mu.Lock()

@@ -174,8 +174,7 @@ func (r *Raft) keep(ctx context.Context, logs *guardedStore) error {
 	defer ticker.Stop()
 	for {
 		img, changed := r.board.watch()
-		err := logs.watched("store the cluster id", func() error { return r.saveClusterID(img.ClusterID()) })
-		if err != nil {
+		if err := r.saveClusterID(img.ClusterID(), logs.watched); err != nil {
 			return err
 		}
 		select {
