@@ -258,16 +258,22 @@ func exposeLoneLeader(t testing.TB, binary string) {
 	r.verdict(check.Rules{})
 }
 
-// exposeCorruption damages the log of whoever leads next.
+// exposeCorruption damages the log of the last one in sync, which leads next unless
+// it says that its log is damaged.
 func exposeCorruption(t testing.TB, binary string) {
-	p := plan{binary: binary, partitions: 1, host: small}.withDefaults()
+	p := plan{binary: binary, brokers: 5, partitions: 1, host: small}.withDefaults()
 	for range p.brokers {
 		p.disks = append(p.disks, plainDir(t.TempDir()))
 	}
 	r := newRig(t, p)
 	r.awaitAcks(200)
-	first := int(r.detail()[0].Replicas[0])
-	for _, id := range r.all() {
+	first, others := r.leader(0), r.followers(0)
+	for _, id := range others {
+		r.kill(id)
+	}
+	r.awaitISR(15*time.Second, func(isr []int32) bool { return len(isr) == 1 })
+	rest := slices.DeleteFunc(r.all(), func(id int) bool { return slices.Contains(others, id) })
+	for _, id := range rest {
 		r.kill(id)
 	}
 	seed := rand.Uint64()
@@ -276,7 +282,9 @@ func exposeCorruption(t testing.TB, binary string) {
 		t.Logf("seed %d: %v", seed, injury)
 		return err
 	})
-	r.startAll(r.all()...)
+	r.startAll(rest...)
+	r.pause(2 * time.Second) // in which a replica without a part of its log would lead
+	r.startAll(others...)
 	r.awaitAcks(50)
 	r.verdict(check.Rules{})
 }
