@@ -148,6 +148,9 @@ func times(r Result) string {
 	if r.Of == "" {
 		return "-"
 	}
+	if r.Max == 0 && r.P99 > 0 {
+		return fmt.Sprintf("%s: %.0f / %.0f", r.Of, r.P50, r.P99) // a campaign that keeps no maximum
+	}
 	return fmt.Sprintf("%s: %.0f / %.0f / %.0f", r.Of, r.P50, r.P99, r.Max)
 }
 
