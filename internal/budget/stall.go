@@ -31,9 +31,10 @@ func (s *Stall) Granted(now time.Time, others bool) {
 // GaveUp says that somebody waits no longer.
 func (s *Stall) GaveUp(now time.Time) { s.left = now }
 
-// Age is how long ago somebody got room, or the first began to wait.
+// Age is how long ago somebody got room, or the first began to wait. It is zero
+// when nobody waits, but not at once: who has just given up found no room.
 func (s *Stall) Age(now time.Time, waiting int) time.Duration {
-	if waiting == 0 {
+	if s.since.IsZero() || waiting == 0 && now.Sub(s.left) > rejoin {
 		return 0
 	}
 	return now.Sub(s.since)

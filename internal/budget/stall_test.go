@@ -46,15 +46,16 @@ func TestStalled(t *testing.T) {
 		b.Give(5)
 		stalled(0)
 
-		for range 5 { // each gives up, and asks again
+		for i := range 5 { // each gives up, and asks again
 			wait(1, time.Second)
 			pass(time.Second)
-			stalled(0)
+			stalled(time.Second + time.Duration(i)*(time.Second+rejoin/2))
 			pass(rejoin / 2)
 		}
 		wait(1, 2*time.Second)
 		stalled(5 * (time.Second + rejoin/2))
 		pass(2*time.Second + 2*rejoin)
+		stalled(0)
 		wait(1, time.Hour)
 		stalled(0) // that was another time
 		b.Refuse(context.DeadlineExceeded)

@@ -53,11 +53,12 @@ func TestAFullFollower(t *testing.T) {
 		if err := w.ship(1, 2, session); !errors.Is(err, ErrDiskFull) {
 			t.Errorf("data: %v, want %v", err, ErrDiskFull)
 		}
+		ahead := cluster.PartitionEpoch(0)
 		open := func() error {
 			info, _ := w.replica(1).Lead()
 			w.session++
 			_, err := w.brokers[2].table.OpenFollow(OpenRequest{
-				Leader: 1, TP: w.tp, Epoch: info.Epoch, MetaIndex: info.MetaIndex, Session: w.session, Sink: w.brokers[2].acks,
+				Leader: 1, TP: w.tp, Epoch: info.Epoch, PartitionEpoch: ahead, MetaIndex: info.MetaIndex, Session: w.session, Sink: w.brokers[2].acks,
 			})
 			return err
 		}
@@ -75,6 +76,27 @@ func TestAFullFollower(t *testing.T) {
 		w.brokers[2].table.lowSpace.Store(false)
 		if err := open(); err != nil {
 			t.Errorf("with room again: %v", err)
+		}
+		room := w.brokers[2].table.tails.room
+		if err := room.Take(t.Context(), 1<<30); err != nil { // more than there is
+			t.Fatal(err)
+		}
+		waiting, stop := context.WithTimeout(t.Context(), hungDisk+time.Second)
+		defer stop()
+		if err := room.Take(waiting, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if err := open(); !errors.Is(err, ErrBusy) {
+			t.Errorf("with a disk that hangs: %v, want %v", err, ErrBusy)
+		}
+		ahead = 1000
+		if err := open(); !errors.Is(err, ErrNotReady) {
+			t.Errorf("not knowing whether it is in sync: %v, want %v", err, ErrNotReady)
+		}
+		room.Give(1 << 30)
+		time.Sleep(2 * time.Second)
+		if err := open(); err != nil {
+			t.Errorf("with a disk that goes on: %v", err)
 		}
 	})
 }

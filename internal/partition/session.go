@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/chronik-project/chronik/internal/cluster"
 )
@@ -39,10 +40,15 @@ type EpochStart struct {
 	Start int64
 }
 
+// hungDisk is how long a disk may keep appends waiting before a replica on it does
+// not ask to be in sync any more. The controller moves leaderships after 3 s.
+const hungDisk = 2 * time.Second
+
 // OpenFollow accepts a leader's session, preempting an older one (R5). On
 // ErrNotReady the caller parks: it waits on [Table.Applied] and asks again. On
 // ErrFencedEpoch Error.Epoch is the epoch this broker has seen. ErrRemoved: the
-// partition is not (or no longer) placed here.
+// partition is not (or no longer) placed here. ErrDiskFull and ErrBusy: its disk
+// takes nothing now, and it is not in sync.
 func (t *Table) OpenFollow(req OpenRequest) (FollowerPosition, error) {
 	img, registered := t.image()
 	r, ok := t.Get(req.TP)
@@ -65,10 +71,8 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 	if err := r.unserved("follow"); err != nil {
 		return FollowerPosition{}, err
 	}
-	if r.t.lowSpace.Load() && (r.meta.part == nil || !r.meta.part.InISR(r.t.o.Self)) {
-		// It would join the in-sync set whenever nothing is written, and hold up
-		// the next write.
-		return FollowerPosition{}, r.fail("follow", ErrDiskFull, errLowSpace.Error())
+	if err := r.mayJoin(req); err != nil {
+		return FollowerPosition{}, err
 	}
 	if detail, cause := r.standing().Accepts(req); cause != nil {
 		return FollowerPosition{}, r.fail("follow", cause, detail)
@@ -83,6 +87,26 @@ func (r *Replica) openFollow(req OpenRequest) (FollowerPosition, error) {
 		pos.Epochs = append(pos.Epochs, EpochStart{Epoch: e.Epoch, Start: e.Start})
 	}
 	return pos, nil
+}
+
+// mayJoin refuses to follow with a disk that takes nothing now, unless this replica
+// is in sync: it would join whenever nothing is written, and hold up the next write.
+// Whether it is in sync needs metadata as new as the leader's. REQUIRES: r.mu is held.
+func (r *Replica) mayJoin(req OpenRequest) error {
+	full, hangs := r.t.lowSpace.Load(), r.t.DiskHangs()
+	part := r.meta.part
+	switch {
+	case !full && hangs <= hungDisk:
+		return nil
+	case part != nil && part.PartitionEpoch < req.PartitionEpoch:
+		return r.fail("follow", ErrNotReady, "with a disk that takes nothing")
+	case part != nil && part.InISR(r.t.o.Self):
+		return nil
+	case full:
+		return r.fail("follow", ErrDiskFull, errLowSpace.Error())
+	default:
+		return r.fail("follow", ErrBusy, fmt.Sprintf("the disk has hung for %v", hangs.Round(time.Millisecond)))
+	}
 }
 
 // session checks that the given session is the one that may append.

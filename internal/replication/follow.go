@@ -139,6 +139,7 @@ func errCodeFor(err error) errCode {
 		{partition.ErrStorage, errCodeStorage},
 		{partition.ErrTruncateCommitted, errCodeCommitted},
 		{partition.ErrNotReady, errCodeWait},
+		{partition.ErrBusy, errCodeWait},
 		{partition.ErrDiverged, errCodeDiverged},
 	} {
 		if errors.Is(err, known.err) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chronik-project/chronik/test/faults/check"
 	"github.com/chronik-project/chronik/test/faults/disk"
+	"github.com/chronik-project/chronik/test/faults/load"
 )
 
 // TestOutcomeHungLeaderDisk: a leader whose syncs do not return loses the lead,
@@ -39,6 +40,23 @@ func TestOutcomeHungLeaderDisk(t *testing.T) {
 			r.atMost("stall", report.Longest(), 6*time.Second)
 		})
 	}
+}
+
+// TestOutcomeHungSegments: writes to the files behind the write-ahead log do not
+// return, while its own do. Appends go on until memory is full of what they should
+// have taken; then another leads, as with any disk that hangs.
+func TestOutcomeHungSegments(t *testing.T) {
+	p, disks := onFaulty(t, plan{partitions: 1, load: load.Config{Idempotent: 2, Rate: 500, ValueBytes: 8192}})
+	p.host.Args = []string{"--memory", "64MiB", "--wal-file-size", "4MiB"}
+	r := newRig(t, p)
+	leader := r.leader(0)
+	hang := disks[leader-1].Inject(disk.Rule{Op: disk.OpWrite, Path: "*.log", Hang: true})
+	r.fault(leader, "segments hang", func() error { <-hang.Hit(); return nil })
+	r.awaitNewLeader(leader, 0)
+	r.awaitAcks(500)
+	r.fault(leader, "the disk goes on", func() error { hang.Remove(); return nil })
+	report := r.verdict(check.Rules{})
+	r.atMost("stall", report.Longest(), 6*time.Second)
 }
 
 // awaitInSync waits until a broker whose disk hung is in sync again. One whose disk
