@@ -87,7 +87,7 @@ func (t *tails) measured(replicas []*Replica) {
 // RoomWait is how long ago an append got room in memory or in the write-ahead log,
 // while others wait for it; zero when none does.
 func (t *Table) RoomWait() time.Duration {
-	return max(t.o.WAL.Stats().Stalled, t.tails.room.Stalled())
+	return max(t.o.WAL.Stalled(), t.tails.room.Stalled())
 }
 
 // DiskHangs is how long the disk has kept waiting whoever appends: the age of the
@@ -95,5 +95,5 @@ func (t *Table) RoomWait() time.Duration {
 // syncs are of other files. One that is slow gives room again and again, and counts
 // for nothing.
 func (t *Table) DiskHangs() time.Duration {
-	return max(t.o.WAL.Stats().SyncInFlight, t.RoomWait())
+	return max(t.o.WAL.SyncInFlight(), t.RoomWait())
 }

@@ -231,7 +231,7 @@ func (m *membership) yield(ctx context.Context) {
 // health is what a heartbeat says.
 func (m *membership) health() controller.Heartbeat {
 	b := m.b
-	fsyncAge := b.storage.wal.Stats().SyncInFlight
+	fsyncAge := b.storage.wal.SyncInFlight()
 	failed, failedIn := b.table.Failed()
 	beat := controller.Heartbeat{
 		Broker: b.c.NodeID, Epoch: m.epoch(), AppliedIndex: b.board.Image().Index(),

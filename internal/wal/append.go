@@ -193,6 +193,9 @@ func (b *room) free(n int) {
 	}
 }
 
+// stalled is for how long nobody has got room although somebody waits.
+func (b *room) stalled() time.Duration { return b.stall.Age(time.Now(), len(b.waiters)) }
+
 // refuse answers all who wait with an error.
 func (b *room) refuse(err error) {
 	for _, w := range b.waiters {

@@ -40,7 +40,7 @@ func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Buffered, s.Unreleased = l.budget.used, l.budget.log
-	s.Stalled = l.budget.stall.Age(time.Now(), len(l.budget.waiters))
+	s.Stalled = l.budget.stalled()
 	s.Files, s.Ready = len(l.files.used), len(l.files.ready)
 	s.End, s.Durable = l.marks.end, l.marks.durable
 	s.NoSpace = l.state.noSpace != nil
@@ -50,6 +50,21 @@ func (l *Log) Stats() Stats {
 // LastSync is how long the newest sync took; zero before the first. It is cheap
 // enough to be asked for in every round.
 func (l *Log) LastSync() time.Duration { return time.Duration(l.meter.last.Load()) }
+
+// SyncInFlight and Stalled are those of [Stats], without the price of the rest:
+// they are asked for whenever a session opens.
+func (l *Log) SyncInFlight() time.Duration {
+	l.meter.mu.Lock()
+	defer l.meter.mu.Unlock()
+	return l.meter.syncAge(l.o.Now())
+}
+
+// Stalled is described at [Log.SyncInFlight].
+func (l *Log) Stalled() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.budget.stalled()
+}
 
 // latencyWindow is how long latencies are gathered before they are kept aside
 // for as long again and then forgotten.
@@ -105,14 +120,21 @@ func (m *meter) turn(now time.Time) {
 	m.recent, m.since = latencies{}, now
 }
 
+// syncAge is the age of the sync that is going on, zero if none is. REQUIRES: m.mu
+// is held.
+func (m *meter) syncAge(now time.Time) time.Duration {
+	if m.inFlight.IsZero() {
+		return 0
+	}
+	return now.Sub(m.inFlight)
+}
+
 func (m *meter) snapshot(now time.Time) Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turn(now)
 	s := m.counts
-	if !m.inFlight.IsZero() {
-		s.SyncInFlight = now.Sub(m.inFlight)
-	}
+	s.SyncInFlight = m.syncAge(now)
 	all := m.before
 	all.merge(&m.recent)
 	s.SyncP50, s.SyncP99, s.SyncMax = all.quantile(50), all.quantile(99), all.max
